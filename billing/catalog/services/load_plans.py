@@ -1,0 +1,83 @@
+"""Load plans into the catalogue as immutable versions."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from billing.catalog.domain import content_hash, parse_plan
+from billing.catalog.models import Plan, PlanVersion
+from kernel import ids
+from kernel.errors import Invalid
+from tenants import audit
+from work.connections import cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPlan:
+    """What came of one plan: its version, and whether that version is new."""
+
+    key: str
+    version: int
+    created: bool
+
+
+def load_plans(
+    *,
+    documents: Sequence[Mapping[str, Any]],
+    known_meters: Collection[str],
+    now: datetime,
+    actor: str,
+) -> list[LoadedPlan]:
+    """Store each plan as a new version where it differs from the plan's latest one.
+
+    All or none, in the caller's cross-tenant scope. Raises PlanFaults with every fault of the first
+    wrong plan, Invalid `duplicate_key` when two plans of the list share a key.
+    """
+    parsed = [(parse_plan(each, known_meters=known_meters), each) for each in documents]
+    keys = [terms.key for terms, _ in parsed]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise Invalid(
+                "duplicate_key", f"Plan {key!r} stands twice in the file; keep one.", field="key"
+            )
+    with cursor() as db:
+        # Two loads at once would give the same number to two wordings.
+        db.execute("SELECT pg_advisory_xact_lock(hashtextextended('billing plans', 0))")
+    loaded = []
+    for terms, document in parsed:
+        plan, _ = Plan.objects.get_or_create(
+            key=terms.key, defaults={"id": ids.new_id(), "created_at": now}
+        )
+        latest = PlanVersion.objects.filter(plan=plan).order_by("-number").first()
+        digest = content_hash(document)
+        if latest is not None and bytes(latest.content_hash) == digest:
+            loaded.append(LoadedPlan(key=terms.key, version=latest.number, created=False))
+            continue
+        number = latest.number + 1 if latest else 1
+        effective_from = document.get("effective_from")
+        PlanVersion.objects.create(
+            id=ids.new_id(),
+            plan=plan,
+            number=number,
+            document=dict(document),
+            content_hash=digest,
+            effective_from=date.fromisoformat(effective_from) if effective_from else None,
+            created_at=now,
+        )
+        loaded.append(LoadedPlan(key=terms.key, version=number, created=True))
+    audit.record_many(
+        [
+            audit.Entry(
+                tenant_id=None,
+                actor=actor,
+                action="plan_version.created",
+                target=f"plan:{plan.key}",
+                after={"version": plan.version},
+            )
+            for plan in loaded
+            if plan.created
+        ],
+        now=now,
+    )
+    return loaded

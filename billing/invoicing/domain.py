@@ -1,0 +1,51 @@
+"""What an invoice may become, and its number. Pure."""
+
+from enum import StrEnum
+
+from kernel.errors import Conflict
+
+
+class InvoiceStatus(StrEnum):
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+class InvoiceKind(StrEnum):
+    SUBSCRIPTION = "subscription"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+TRANSITIONS: dict[InvoiceStatus, frozenset[InvoiceStatus]] = {
+    InvoiceStatus.DRAFT: frozenset({InvoiceStatus.OPEN, InvoiceStatus.VOID}),
+    InvoiceStatus.OPEN: frozenset(
+        {InvoiceStatus.PAID, InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE}
+    ),
+    InvoiceStatus.UNCOLLECTIBLE: frozenset({InvoiceStatus.PAID}),
+    InvoiceStatus.PAID: frozenset(),
+    InvoiceStatus.VOID: frozenset(),
+}
+"""Every change of status that may be; the database's trigger holds the same table."""
+
+DAYS_TO_PAY = 15
+
+
+def check_transition(*, before: InvoiceStatus, after: InvoiceStatus) -> None:
+    """Raises Conflict `invoice_status` when an invoice may not go from one status to the other."""
+    if after not in TRANSITIONS[before]:
+        raise Conflict(
+            "invoice_status", f"An invoice that is {before} can't become {after}.", field="status"
+        )
+
+
+def invoice_number(*, prefix: str, year: int, sequence: int) -> str:
+    """`INV-2026-000001`: gapless within prefix and year."""
+    return f"{prefix}-{year}-{sequence:06d}"

@@ -1,0 +1,227 @@
+"""Invoices, their lines and files, the numbers they get, and the runs that make them.
+
+A finalised invoice is frozen: the triggers of ``0002_guards`` refuse every change but a status that
+the transition table allows and what has been paid.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from billing.catalog.models import PlanVersion
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus, RunState
+from billing.subscriptions.models import Subscription
+from kernel import clock, ids
+from tenants.models import Tenant
+
+
+class Seller(models.Model):
+    """The legal entity that issues invoices; each has its own number series."""
+
+    code = models.CharField(primary_key=True, max_length=32)
+    name = models.CharField(max_length=200)
+    address = models.TextField(blank=True)
+    tax_id = models.CharField(max_length=64, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    bank_details = models.TextField(blank=True)
+    number_prefix = models.CharField(max_length=12, default="INV")
+
+    web_access = "read"
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class NumberSeries(models.Model):
+    """The last number given in one series: a row and not a sequence, since sequences leave gaps."""
+
+    id = models.BigAutoField(primary_key=True)
+    seller = models.ForeignKey(Seller, models.PROTECT, related_name="+")
+    prefix = models.CharField(max_length=12)
+    year = models.PositiveSmallIntegerField()
+    last = models.BigIntegerField(default=0)
+
+    web_access = "none"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["seller", "prefix", "year"], name="billing_number_series_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}-{self.year}"
+
+
+class BillingRun(models.Model):
+    """One run over what is due at an instant: its progress and what came of it."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    at = models.DateTimeField()
+    finalize = models.BooleanField()
+    tenant_key = models.CharField(max_length=100, blank=True)
+    state = models.CharField(
+        max_length=16, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED
+    )
+    due = models.BigIntegerField(default=0)
+    drafted = models.BigIntegerField(default=0)
+    finalized = models.BigIntegerField(default=0)
+    unchanged = models.BigIntegerField(default=0)
+    parked = models.JSONField(default=list)
+    totals = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    requested_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+    started_at = models.DateTimeField(null=True)
+    progressed_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    web_access = "none"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=list(RunState)), name="billing_run_state"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["-created_at"])]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}"
+
+
+class Invoice(models.Model):
+    """What a tenant owes at one boundary of its subscription.
+
+    At a boundary one document bills the arrears of the period that ended and the advance of the one
+    that begins; (subscription, boundary_at) is unique, so no period is billed twice. `period_*` is
+    the ended period if it bills arrears, else the one it opens. A draft is finalised at
+    `finalize_at`: at once, or when the grace for late usage is over.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="invoices")
+    seller = models.ForeignKey(Seller, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, null=True, related_name="invoices"
+    )
+    kind = models.CharField(
+        max_length=16,
+        choices=[(k.value, k.value) for k in InvoiceKind],
+        default=InvoiceKind.SUBSCRIPTION,
+    )
+    status = models.CharField(
+        max_length=16,
+        choices=[(s.value, s.value) for s in InvoiceStatus],
+        default=InvoiceStatus.DRAFT,
+    )
+    number = models.CharField(max_length=30, null=True, unique=True)
+    currency = models.CharField(max_length=3)
+    timezone = models.CharField(max_length=64)
+    language = models.CharField(max_length=16, default="en")
+    boundary_at = models.DateTimeField()
+    period_starts_at = models.DateTimeField()
+    period_ends_at = models.DateTimeField()
+    finalize_at = models.DateTimeField()
+    issued_at = models.DateTimeField(null=True)
+    due_on = models.DateField(null=True)
+    subtotal_minor = models.BigIntegerField(default=0)
+    discount_minor = models.BigIntegerField(default=0)
+    tax_minor = models.BigIntegerField(default=0)
+    total_minor = models.BigIntegerField(default=0)
+    paid_minor = models.BigIntegerField(default=0)
+    paid_at = models.DateTimeField(null=True)
+    buyer = models.JSONField(default=dict)
+    content_hash = models.BinaryField(max_length=32, null=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="billing_invoice_tenant_id"),
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "boundary_at"], name="billing_invoice_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=list(InvoiceStatus)), name="billing_invoice_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["draft", "void"])
+                | Q(number__isnull=False, issued_at__isnull=False, due_on__isnull=False),
+                name="billing_invoice_issued",
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_minor__gte=0) & Q(paid_minor__lte=models.F("total_minor"))
+                | Q(total_minor__lt=0),
+                name="billing_invoice_paid",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["finalize_at", "id"],
+                name="billing_invoice_draft",
+                condition=Q(status="draft"),
+            ),
+            models.Index(fields=["tenant", "-issued_at"]),
+            models.Index(fields=["status", "due_on"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or f"draft {self.pk}"
+
+
+class InvoiceLine(models.Model):
+    """One amount of an invoice; `explanation` holds its whole working."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField()
+    key = models.CharField(max_length=100)
+    kind = models.CharField(max_length=32)
+    timing = models.CharField(max_length=16)
+    app_key = models.CharField(max_length=100, blank=True)
+    description = models.CharField(max_length=300)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    unit_price = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    amount_minor = models.BigIntegerField()
+    period_starts_at = models.DateTimeField()
+    period_ends_at = models.DateTimeField()
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    explanation = models.JSONField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "invoice", "position"], name="billing_invoice_line_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.position}"
+
+
+class InvoiceFile(models.Model):
+    """The bytes of an issued document, rendered once and never again."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="files")
+    media_type = models.CharField(max_length=100)
+    language = models.CharField(max_length=16)
+    content = models.BinaryField()
+    sha256 = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(default=clock.now)
+
+    web_access = "append"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "invoice", "media_type", "language"],
+                name="billing_invoice_file_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"file {self.pk}"

@@ -1,0 +1,93 @@
+"""Accounts and balanced postings. Pure.
+
+Amounts are minor units, debit positive and credit negative, so that a transaction balances when
+its entries sum to zero in every currency.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kernel.errors import Invalid
+from kernel.money import Money
+
+
+class Account(StrEnum):
+    """The chart of accounts."""
+
+    RECEIVABLE = "receivable"
+    BANK = "bank"
+    STRIPE_CLEARING = "stripe_clearing"
+    CUSTOMER_CREDIT = "customer_credit"
+    DEFERRED_REVENUE = "deferred_revenue"
+    REVENUE = "revenue"
+    TAX_PAYABLE = "tax_payable"
+
+
+class AccountKind(StrEnum):
+    ASSET = "asset"
+    LIABILITY = "liability"
+    INCOME = "income"
+    EXPENSE = "expense"
+    EQUITY = "equity"
+
+
+CHART: dict[Account, AccountKind] = {
+    Account.RECEIVABLE: AccountKind.ASSET,
+    Account.BANK: AccountKind.ASSET,
+    Account.STRIPE_CLEARING: AccountKind.ASSET,
+    Account.CUSTOMER_CREDIT: AccountKind.LIABILITY,
+    Account.DEFERRED_REVENUE: AccountKind.LIABILITY,
+    Account.REVENUE: AccountKind.INCOME,
+    Account.TAX_PAYABLE: AccountKind.LIABILITY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """One entry: `amount` positive debits the account, negative credits it."""
+
+    account: Account
+    amount: Money
+
+
+def debit(account: Account, amount: Money) -> Posting:
+    return Posting(account=account, amount=amount)
+
+
+def credit(account: Account, amount: Money) -> Posting:
+    return Posting(account=account, amount=-amount)
+
+
+def balanced(postings: Sequence[Posting]) -> tuple[Posting, ...]:
+    """The postings without those of zero; raises Invalid `unbalanced_transaction`.
+
+    The database checks the same at commit; here it is said while the cause is on the stack.
+    """
+    sums: dict[str, int] = defaultdict(int)
+    for posting in postings:
+        sums[posting.amount.currency] += posting.amount.minor
+    wrong = {currency: rest for currency, rest in sums.items() if rest}
+    if wrong:
+        raise Invalid(
+            "unbalanced_transaction", f"The postings do not sum to zero: {wrong} minor units are left."
+        )
+    return tuple(posting for posting in postings if posting.amount.minor)
+
+
+def invoice_postings(*, recurring_in_advance: Money, arrears: Money, tax: Money) -> tuple[Posting, ...]:
+    """What an issued invoice posts.
+
+    The tenant owes the total; what was billed ahead of its service is deferred until it is
+    delivered, what was billed after it is revenue (accrual accounting).
+    """
+    total = recurring_in_advance + arrears + tax
+    return balanced(
+        [
+            debit(Account.RECEIVABLE, total),
+            credit(Account.DEFERRED_REVENUE, recurring_in_advance),
+            credit(Account.REVENUE, arrears),
+            credit(Account.TAX_PAYABLE, tax),
+        ]
+    )

@@ -1,0 +1,117 @@
+"""Reading the journal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from billing.ledger.models import JournalEntry
+from kernel.money import Money
+from work.connections import cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRow:
+    """One entry with its transaction; debit positive."""
+
+    transaction_id: UUID
+    posted_at: datetime
+    kind: str
+    description: str
+    account: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imbalance:
+    """A journal transaction whose entries do not sum to zero, or that has none."""
+
+    transaction_id: UUID
+    currency: str
+    rest_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """An issued invoice whose posting does not say what the invoice says."""
+
+    invoice_id: UUID
+    number: str
+    invoice_minor: int
+    posted_minor: int
+
+
+def entries_of(*, tenant_id: UUID, references: Sequence[str]) -> list[EntryRow]:
+    """The entries of the transactions with these references, oldest first."""
+    rows = (
+        JournalEntry.objects.filter(tenant_id=tenant_id, transaction__reference__in=references)
+        .select_related("transaction")
+        .order_by("transaction__posted_at", "transaction_id", "-amount_minor", "account_id")
+    )
+    return [
+        EntryRow(
+            transaction_id=row.transaction_id,
+            posted_at=row.transaction.posted_at,
+            kind=row.transaction.kind,
+            description=row.transaction.description,
+            account=row.account_id,
+            amount=Money(row.amount_minor, row.currency),
+        )
+        for row in rows
+    ]
+
+
+def account_balances(*, tenant_id: UUID | None = None) -> dict[tuple[str, str], Money]:
+    """Balance per (account, currency), debit positive; of one tenant or of all."""
+    with cursor() as db:
+        db.execute(
+            "SELECT account, currency, sum(amount_minor)::bigint FROM billing_journalentry"
+            " WHERE %s::uuid IS NULL OR tenant_id = %s GROUP BY account, currency"
+            " ORDER BY account, currency",
+            [tenant_id, tenant_id],
+        )
+        return {
+            (account, currency): Money(minor, currency) for account, currency, minor in db.fetchall()
+        }
+
+
+def first_imbalance() -> Imbalance | None:
+    """The first transaction that does not balance; None when the whole journal does."""
+    with cursor() as db:
+        db.execute(
+            """
+            SELECT t.id, coalesce(e.currency, ''), coalesce(sum(e.amount_minor), 0)::bigint
+              FROM billing_journaltransaction t
+              LEFT JOIN billing_journalentry e ON e.transaction_id = t.id
+             GROUP BY t.id, e.currency
+            HAVING coalesce(sum(e.amount_minor), 0) <> 0
+             ORDER BY t.id LIMIT 1
+            """
+        )
+        row = db.fetchone()
+    if row is None:
+        return None
+    return Imbalance(transaction_id=row[0], currency=row[1], rest_minor=row[2])
+
+
+def first_drift() -> Drift | None:
+    """The first issued invoice whose receivable posting differs from its total."""
+    with cursor() as db:
+        db.execute(
+            """
+            SELECT i.id, i.number, i.total_minor, coalesce(sum(e.amount_minor), 0)::bigint
+              FROM billing_invoice i
+              LEFT JOIN billing_journaltransaction t ON t.tenant_id = i.tenant_id
+                   AND t.kind = 'invoice' AND t.reference = 'invoice:' || i.id
+              LEFT JOIN billing_journalentry e ON e.transaction_id = t.id
+                   AND e.account = 'receivable' AND e.currency = i.currency
+             WHERE i.number IS NOT NULL
+             GROUP BY i.id, i.number, i.total_minor
+            HAVING i.total_minor <> coalesce(sum(e.amount_minor), 0)
+             ORDER BY i.number LIMIT 1
+            """
+        )
+        row = db.fetchone()
+    if row is None:
+        return None
+    return Drift(invoice_id=row[0], number=row[1], invoice_minor=row[2], posted_minor=row[3])

@@ -1,0 +1,29 @@
+"""The topics' models, gathered for Django: one app, one migration history."""
+
+from billing.catalog.models import Plan, PlanVersion
+from billing.invoicing.models import (
+    BillingRun,
+    Invoice,
+    InvoiceFile,
+    InvoiceLine,
+    NumberSeries,
+    Seller,
+)
+from billing.ledger.models import JournalEntry, JournalTransaction, LedgerAccount
+from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
+from billing.subscriptions.models import Subscription
+
+__all__ = [  # noqa: PLE0604
+    "BillingRun",
+    "Invoice",
+    "InvoiceFile",
+    "InvoiceLine",
+    "JournalEntry",
+    "JournalTransaction",
+    "LedgerAccount",
+    "NumberSeries",
+    "Plan",
+    "PlanVersion",
+    "Seller",
+    "Subscription",
+]

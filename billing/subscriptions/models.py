@@ -1,0 +1,60 @@
+"""A tenant's agreement to a plan version."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from billing.catalog.models import PlanVersion
+from billing.subscriptions.domain import Anchor, SubscriptionStatus
+from kernel import clock, ids
+from tenants.models import Tenant
+
+
+class Subscription(models.Model):
+    """A tenant's agreement to a plan version, from `starts_at` to `ends_at` (open when null).
+
+    Its periods are cut in `timezone` at boundaries that follow from `starts_on` and `anchor` alone.
+    `next_boundary_at` is the next boundary for which no document was drafted: the work that is due
+    is found by it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="subscriptions")
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    anchor = models.CharField(max_length=16, choices=[(a.value, a.value) for a in Anchor])
+    timezone = models.CharField(max_length=64)
+    starts_on = models.DateField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    status = models.CharField(
+        max_length=16,
+        choices=[(s.value, s.value) for s in SubscriptionStatus],
+        default=SubscriptionStatus.ACTIVE,
+    )
+    next_boundary_at = models.DateTimeField(null=True)
+    parked_code = models.CharField(max_length=64, blank=True)
+    parked_detail = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="billing_subscription_tenant_id"),
+            models.CheckConstraint(
+                condition=Q(status__in=list(SubscriptionStatus)), name="billing_subscription_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")),
+                name="billing_subscription_period",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["next_boundary_at", "id"],
+                name="billing_subscription_due",
+                condition=Q(next_boundary_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"subscription {self.pk}"

@@ -1,0 +1,85 @@
+"""Making the database ready: schema, roles, grants, policies."""
+
+import hashlib
+from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections, transaction
+
+from config.postgres import roles
+from tenants import row_security
+from work.connections import OWNER
+
+
+def set_up(*, verbosity: int = 1) -> None:
+    """Migrate as the owner, then make roles, grants and policies; safe to run again, also at once
+    from two processes."""
+    with connections[OWNER].cursor() as cursor:
+        # A session lock on the owner's own direct connection: migrations commit in between.
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended('summit set-up', 0))")
+        try:
+            call_command("migrate", database=OWNER, interactive=False, verbosity=verbosity)
+            database = roles.address().database
+            web, jobs = roles.web_role(database), roles.jobs_role(database)
+            with transaction.atomic(using=OWNER):
+                row_security.apply(
+                    roles=row_security.RolePasswords(
+                        web=web,
+                        web_password=roles.password_of(web),
+                        jobs=jobs,
+                        jobs_password=roles.password_of(jobs),
+                    )
+                )
+                cursor.execute(
+                    "CREATE TABLE IF NOT EXISTS summit_schema"
+                    " (one boolean PRIMARY KEY DEFAULT true CHECK (one), fingerprint text NOT NULL)"
+                )
+                cursor.execute(
+                    "INSERT INTO summit_schema (fingerprint) VALUES (%s)"
+                    " ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint",
+                    [fingerprint()],
+                )
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended('summit set-up', 0))")
+
+
+def ensure_ready() -> None:
+    """Set the database up when it is the embedded one, or empty; otherwise leave it as it is.
+
+    A database of the operator's own that holds an older schema is not migrated behind his back:
+    `manage.py setup_database` does that.
+    """
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('summit_schema')")
+        known = ""
+        empty = cursor.fetchone()[0] is None
+        if not empty:
+            cursor.execute("SELECT fingerprint FROM summit_schema")
+            (known,) = cursor.fetchone() or ("",)
+    connections[OWNER].close()
+    embedded = not settings.DATABASE_URL
+    if empty or (embedded and known != fingerprint()):
+        set_up(verbosity=0)
+
+
+def fingerprint() -> str:
+    """Changes whenever a migration, a model's table or the row security changes."""
+    digest = hashlib.sha256()
+    for config in sorted(apps.get_app_configs(), key=lambda each: each.label):
+        root = Path(config.path)
+        for path in sorted(root.rglob("migrations/*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+        for model in config.get_models(include_auto_created=True):
+            access = (getattr(model, "web_access", ""), getattr(model, "jobs_access", ""))
+            digest.update(f"{model._meta.db_table} {access}".encode())
+    digest.update(Path(row_security.__file__).read_bytes())
+    return digest.hexdigest()
+
+
+def refuse_unless_restricted() -> None:
+    """The web's start-up check; see `tenants.row_security.refuse_unless_restricted`."""
+    row_security.refuse_unless_restricted(alias="default")
+
+

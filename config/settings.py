@@ -1,0 +1,128 @@
+"""Django's settings. What differs between installations comes from `config.environment` alone."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from config import environment
+from ui import settings as ui
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENVIRONMENT = environment.load()
+
+SUMMIT_HOME = ENVIRONMENT.home
+DATABASE_URL = ENVIRONMENT.database_url
+BROKER_URL = ENVIRONMENT.broker_url
+SECRET_KEY = ENVIRONMENT.secret_key
+SUMMIT_HASH_KEY = ENVIRONMENT.hash_key
+DEBUG = ENVIRONMENT.debug
+ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.csrf_trusted_origins)
+
+STRIPE_SECRET_KEY = ENVIRONMENT.stripe_secret_key
+STRIPE_PUBLISHABLE_KEY = ENVIRONMENT.stripe_publishable_key
+STRIPE_API_BASE = ENVIRONMENT.stripe_api_base
+STRIPE_WEBHOOK_SECRET = ENVIRONMENT.stripe_webhook_secret
+
+# Everything that pages need (sessions, sign-in, static files, content policy, languages) is told by
+# `ui.settings`; what follows adds to it.
+globals().update({name: getattr(ui, name) for name in dir(ui) if name.isupper()})
+
+INSTALLED_APPS = [
+    *ui.INSTALLED_APPS,
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "config",
+    "work",
+    "tenants",
+    "metering",
+    "billing",
+    "console",
+    "portal",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+_DATABASE: dict[str, Any] = {
+    "ENGINE": "config.postgres",
+    "NAME": "",
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "DISABLE_SERVER_SIDE_CURSORS": True,
+    "ATOMIC_REQUESTS": False,
+}
+DATABASES = {
+    "default": {**_DATABASE},
+    "jobs": {**_DATABASE},
+    "owner": {**_DATABASE, "CONN_MAX_AGE": 0},
+}
+DATABASE_ROUTERS = ["work.connections.ScopeRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SUMMIT_ENSURE_DATABASE = "config.database.ensure_ready"
+SUMMIT_SUBSCRIBE_IMPORTED = "billing.subscriptions.services.subscribe_imported"
+
+AUTH_USER_MODEL = "tenants.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_COOKIE_SECURE = ENVIRONMENT.https_only
+CSRF_COOKIE_SECURE = ENVIRONMENT.https_only
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if ENVIRONMENT.https_only else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.behind_proxy else None
+X_FRAME_OPTIONS = "DENY"
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["tenants.api.authentication.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tenants.api.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Summit API",
+    "DESCRIPTION": "Metering and billing of a messaging platform's tenants.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
+}
+

@@ -1,0 +1,1 @@
+"""The HTTP face of the tenants' room, and what every other face builds on."""

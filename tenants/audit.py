@@ -1,0 +1,180 @@
+"""The audit trail: who did what, when, to what, and what it was before; a hash chain per tenant.
+
+A record's hash covers the previous record's hash and the record's canonical content, so
+`verify_audit` names the first row that was changed, removed, inserted or swapped. The chain's head
+is locked while a record is added: two writers of one tenant queue up, those of others don't.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+
+from kernel import ids
+from kernel.errors import Invalid
+from tenants.models import AuditRecord
+from work.connections import current_alias, cursor
+
+GENESIS = bytes(32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request came from."""
+
+    request_id: str = ""
+    address: str = ""
+
+
+_origin: ContextVar[Origin] = ContextVar("summit_audit_origin", default=Origin())
+
+
+@contextmanager
+def originating(origin: Origin) -> Iterator[None]:
+    """Let records made inside the block carry `origin`."""
+    token = _origin.set(origin)
+    try:
+        yield
+    finally:
+        _origin.reset(token)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One fact to be recorded. `tenant_id` None: the deployment's own trail."""
+
+    tenant_id: UUID | None
+    actor: str
+    action: str
+    target: str = ""
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenLink:
+    """The first row of a chain that does not hold."""
+
+    tenant_id: UUID | None
+    sequence: int
+    fault: str
+
+
+def record(entry: Entry, *, now: datetime) -> None:
+    """Add one record in the caller's transaction."""
+    record_many([entry], now=now)
+
+
+def record_many(entries: Sequence[Entry], *, now: datetime) -> None:
+    """Add records in the caller's transaction, set-based over many tenants."""
+    if not entries:
+        return
+    if not connections[current_alias()].in_atomic_block:
+        raise Invalid("no_transaction", "An audit record belongs into its change's transaction.")
+    origin = _origin.get()
+    heads = _lock_heads({entry.tenant_id for entry in entries})
+    rows = []
+    for entry in entries:
+        sequence, previous = heads[entry.tenant_id]
+        row = AuditRecord(
+            id=ids.new_id(),
+            tenant_id=entry.tenant_id,
+            sequence=sequence + 1,
+            at=now,
+            actor=entry.actor,
+            action=entry.action,
+            target=entry.target,
+            before=entry.before,
+            after=entry.after,
+            reason=entry.reason,
+            request_id=origin.request_id,
+            address=origin.address,
+            previous_hash=previous,
+        )
+        row.row_hash = _hash(row)
+        heads[entry.tenant_id] = (row.sequence, row.row_hash)
+        rows.append(row)
+    AuditRecord.objects.bulk_create(rows, batch_size=1000)
+
+
+def verify(*, batch: int = 5000) -> list[BrokenLink]:
+    """The first broken link of every chain that is broken; reads all records once, in order."""
+    broken: dict[UUID | None, BrokenLink] = {}
+    expected: dict[UUID | None, tuple[int, bytes]] = {}
+    records = AuditRecord.objects.order_by("tenant_id", "sequence").iterator(chunk_size=batch)
+    for row in records:
+        if row.tenant_id in broken:
+            continue
+        sequence, previous = expected.get(row.tenant_id, (0, GENESIS))
+        fault = ""
+        if row.sequence != sequence + 1:
+            fault = f"record {sequence + 1} is missing"
+        elif bytes(row.previous_hash) != previous:
+            fault = "it does not follow the record before it"
+        elif bytes(row.row_hash) != _hash(row):
+            fault = "its content was changed"
+        if fault:
+            broken[row.tenant_id] = BrokenLink(
+                tenant_id=row.tenant_id, sequence=row.sequence, fault=fault
+            )
+        expected[row.tenant_id] = (row.sequence, bytes(row.row_hash))
+    return list(broken.values())
+
+
+def _lock_heads(tenant_ids: Iterable[UUID | None]) -> dict[UUID | None, tuple[int, bytes]]:
+    """Lock each chain for this transaction and give its last sequence and hash."""
+    wanted = sorted(tenant_ids, key=lambda each: each.bytes if each else b"")
+    keys = [str(each) if each else "deployment" for each in wanted]
+    real = [each for each in wanted if each]
+    with cursor() as db:
+        # In key order, so that two transactions that touch the same chains can't wait on each other.
+        db.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('audit ' || chain, 0))"
+            " FROM unnest(%s::text[]) WITH ORDINALITY AS chains(chain, position) ORDER BY position",
+            [keys],
+        )
+        db.execute(
+            "SELECT w.tenant_id, h.sequence, h.row_hash"
+            "  FROM unnest(%s::uuid[]) AS w(tenant_id) CROSS JOIN LATERAL ("
+            "    SELECT sequence, row_hash FROM tenants_auditrecord a"
+            "     WHERE a.tenant_id = w.tenant_id ORDER BY sequence DESC LIMIT 1) AS h",
+            [real],
+        )
+        found: list[tuple[UUID | None, int, Any]] = list(db.fetchall())
+        if None in wanted:
+            db.execute(
+                "SELECT NULL, sequence, row_hash FROM tenants_auditrecord"
+                " WHERE tenant_id IS NULL ORDER BY sequence DESC LIMIT 1"
+            )
+            found.extend(db.fetchall())
+    heads: dict[UUID | None, tuple[int, bytes]] = dict.fromkeys(wanted, (0, GENESIS))
+    for tenant_id, sequence, row_hash in found:
+        heads[tenant_id] = (sequence, bytes(row_hash))
+    return heads
+
+
+def _hash(row: AuditRecord) -> bytes:
+    content = [
+        str(row.id),
+        str(row.tenant_id) if row.tenant_id else None,
+        row.sequence,
+        row.at.astimezone(UTC).isoformat(),
+        row.actor,
+        row.action,
+        row.target,
+        row.before,
+        row.after,
+        row.reason,
+        row.request_id,
+        row.address,
+    ]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(bytes(row.previous_hash) + canonical.encode()).digest()

@@ -1,0 +1,241 @@
+"""Row security: the one place that makes roles, grants and policies, and checks that they hold.
+
+Rules (reliability-security items 58-64):
+
+- Every table with a ``tenant_id`` (and the tenants' table itself, by its ``id``) has row security
+  enabled and forced. Unset tenant: no rows, and inserts fail.
+- The restricted role sees one tenant; the jobs role has a policy of its own that shows all. Neither
+  owns a table, is a superuser or has BYPASSRLS, and neither can become the other.
+- What a role may do with a table is told by the model: ``web_access`` and ``jobs_access`` are one of
+  the keys of `_PRIVILEGES`, and "write" where the model says nothing.
+
+`apply` is idempotent and runs after every migration, so a new table can't be without its policy.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.models import Model
+from psycopg2 import sql
+
+from work.connections import OWNER
+
+_PRIVILEGES = {
+    "none": (),
+    "read": ("SELECT",),
+    "insert": ("INSERT",),
+    "append": ("SELECT", "INSERT"),
+    "write": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+}
+
+_LOOKUPS = """
+CREATE OR REPLACE FUNCTION tenants_find_api_key(wanted text)
+RETURNS TABLE (tenant_id uuid, id uuid, secret_hash bytea, scope varchar, allowed_addresses jsonb,
+               expires_at timestamptz, revoked_at timestamptz, last_used_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT tenant_id, id, secret_hash, scope, allowed_addresses, expires_at, revoked_at,
+           last_used_at
+      FROM {schema}.tenants_apikey WHERE public_id = wanted
+$$;
+CREATE OR REPLACE FUNCTION tenants_memberships_of(wanted bigint)
+RETURNS TABLE (tenant_id uuid, tenant_key varchar, tenant_name varchar, role varchar)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT m.tenant_id, t.key, t.name, m.role
+      FROM {schema}.tenants_member m JOIN {schema}.tenants_tenant t ON t.id = m.tenant_id
+     WHERE m.user_id = wanted ORDER BY t.name, t.key
+$$;
+"""
+DEFINER_FUNCTIONS = {
+    "tenants_find_api_key": "text",
+    "tenants_memberships_of": "bigint",
+}
+"""The only functions that look across tenants for the restricted role: a key by its random public
+id, and the memberships of a person who has signed in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolePasswords:
+    """The two derived roles of one database."""
+
+    web: str
+    web_password: str
+    jobs: str
+    jobs_password: str
+
+
+def tenant_column(model: type[Model]) -> str | None:
+    """The column by which the model's rows belong to a tenant; None for the deployment's own."""
+    if model._meta.label_lower == "tenants.tenant":
+        return "id"
+    columns = {field.column for field in model._meta.concrete_fields}
+    return "tenant_id" if "tenant_id" in columns else None
+
+
+def apply(*, roles: RolePasswords) -> None:
+    """Make the roles, grants and policies of every table as the models tell them; runs as owner."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT current_schema(), current_user, current_database()")
+        schema, owner, database = cursor.fetchone()
+        # Roles belong to the whole server: two set-ups at once would race on them.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('summit roles', 0))")
+        for name, password in (
+            (roles.web, roles.web_password),
+            (roles.jobs, roles.jobs_password),
+        ):
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+            verb = "ALTER" if cursor.fetchone() else "CREATE"
+            cursor.execute(
+                sql.SQL(verb + " ROLE {} LOGIN NOCREATEDB NOCREATEROLE PASSWORD {}").format(
+                    sql.Identifier(name), sql.Literal(password)
+                )
+            )
+        role_names = sql.SQL(", ").join(map(sql.Identifier, (roles.web, roles.jobs)))
+        cursor.execute(
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                sql.Identifier(database), role_names
+            )
+        )
+        cursor.execute(
+            sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role_names)
+        )
+        for model in apps.get_models(include_auto_created=True):
+            if model._meta.managed and not model._meta.proxy:
+                _secure(cursor, model=model, owner=owner, roles=roles)
+        _make_lookups(cursor, schema=schema, roles=roles)
+
+
+def _secure(cursor: object, *, model: type[Model], owner: str, roles: RolePasswords) -> None:
+    execute = cursor.execute  # type: ignore[attr-defined]  # Django's cursor wrapper
+    table = sql.Identifier(model._meta.db_table)
+    for role, access in (
+        (roles.web, getattr(model, "web_access", "write")),
+        (roles.jobs, getattr(model, "jobs_access", "write")),
+    ):
+        execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(table, sql.Identifier(role)))
+        privileges = _PRIVILEGES[access]
+        if privileges:
+            execute(
+                sql.SQL("GRANT " + ", ".join(privileges) + " ON {} TO {}").format(
+                    table, sql.Identifier(role)
+                )
+            )
+    for field in model._meta.concrete_fields:
+        if field.db_returning and field.get_internal_type() in {"AutoField", "BigAutoField"}:
+            execute(
+                "SELECT pg_get_serial_sequence(%s, %s)",
+                [f'"{model._meta.db_table}"', field.column],
+            )
+            (sequence,) = cursor.fetchone()  # type: ignore[attr-defined]
+            if sequence:
+                schema_name, _, name = sequence.partition(".")
+                execute(
+                    sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}, {}").format(
+                        sql.Identifier(schema_name, name.strip('"')),
+                        sql.Identifier(roles.web),
+                        sql.Identifier(roles.jobs),
+                    )
+                )
+    column = tenant_column(model)
+    if column is None:
+        return
+    execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(table))
+    execute(sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(table))
+    own = sql.SQL("{} = nullif(current_setting('app.tenant', true), '')::uuid").format(
+        sql.Identifier(column)
+    )
+    for policy, names, condition in (
+        ("tenant_isolation", [roles.web], own),
+        ("cross_tenant", [roles.jobs, owner], sql.SQL("true")),
+    ):
+        execute(sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(sql.Identifier(policy), table))
+        execute(
+            sql.SQL("CREATE POLICY {} ON {} TO {} USING ({}) WITH CHECK ({})").format(
+                sql.Identifier(policy),
+                table,
+                sql.SQL(", ").join(map(sql.Identifier, names)),
+                condition,
+                condition,
+            )
+        )
+
+
+def _make_lookups(cursor: object, *, schema: str, roles: RolePasswords) -> None:
+    execute = cursor.execute  # type: ignore[attr-defined]  # Django's cursor wrapper
+    execute("SELECT to_regclass('tenants_apikey'), to_regclass('tenants_member')")
+    if None in cursor.fetchone():  # type: ignore[attr-defined]
+        return
+    execute(_LOOKUPS.format(schema=f'"{schema}"'))
+    for name, arguments in DEFINER_FUNCTIONS.items():
+        function = sql.SQL("{}({})").format(sql.Identifier(name), sql.SQL(arguments))
+        execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(function))
+        execute(
+            sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}, {}").format(
+                function, sql.Identifier(roles.web), sql.Identifier(roles.jobs)
+            )
+        )
+
+
+def unprotected_tables(cursor: object) -> Iterable[str]:
+    """Tables with a ``tenant_id`` that lack forced row security or a full policy."""
+    cursor.execute(  # type: ignore[attr-defined]  # Django's cursor wrapper
+        """
+        SELECT c.relname
+          FROM pg_class c
+          JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
+         WHERE c.relkind IN ('r', 'p')
+           AND (c.relname = 'tenants_tenant' OR EXISTS (
+                 SELECT 1 FROM pg_attribute a
+                  WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
+           AND NOT c.relispartition
+           AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
+                 SELECT 1 FROM pg_policy p
+                  WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
+                    AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL))
+         ORDER BY 1
+        """
+    )
+    return [name for (name,) in cursor.fetchall()]  # type: ignore[attr-defined]
+
+
+def refuse_unless_restricted(*, alias: str) -> None:
+    """Refuse to start when the role of `alias` could look past row security.
+
+    Raises ImproperlyConfigured when it is a superuser, has BYPASSRLS, owns a table, may become the
+    jobs or owner role, or when a tenant table has no policy.
+    """
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT current_user, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+                   EXISTS (SELECT 1 FROM pg_class c WHERE c.relowner = r.oid),
+                   EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.member = r.oid)
+              FROM pg_roles r WHERE r.rolname = current_user
+            """
+        )
+        name, superuser, bypasses, creates_roles, owns, is_member = cursor.fetchone()
+        reasons = [
+            reason
+            for reason, holds in (
+                ("is a superuser", superuser),
+                ("has BYPASSRLS", bypasses),
+                ("may create roles", creates_roles),
+                ("owns tables", owns),
+                ("is a member of another role", is_member),
+            )
+            if holds
+        ]
+        if reasons:
+            raise ImproperlyConfigured(
+                f"The web's database role {name!r} {' and '.join(reasons)}, so row security would "
+                "not hold. Run `manage.py setup_database`, which makes the restricted role."
+            )
+        unprotected = list(unprotected_tables(cursor))
+        if unprotected:
+            raise ImproperlyConfigured(
+                "Tables without row security: "
+                + ", ".join(unprotected)
+                + ". Run `manage.py setup_database`."
+            )

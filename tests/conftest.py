@@ -1,0 +1,111 @@
+"""Real parts for every test: an embedded PostgreSQL cluster, the schema as `setup_database` makes
+it, and connections as the restricted roles. Tests commit for real; tables are emptied between them.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="summit-test-"))
+os.environ["SUMMIT_HOME"] = str(_HOME)
+os.environ.setdefault("SUMMIT_TEST_CLUSTER", "1")
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+os.environ.pop("STRIPE_SECRET_KEY", None)
+
+import django  # noqa: E402  # the environment above comes first
+
+django.setup()
+
+from django.test.utils import setup_test_environment  # noqa: E402
+
+setup_test_environment()
+
+from django.db import connections  # noqa: E402
+from django.test import Client  # noqa: E402
+
+from config import database as configured_database  # noqa: E402
+from work.connections import OWNER  # noqa: E402
+
+
+def pytest_sessionfinish() -> None:
+    connections.close_all()
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def summit_home() -> Path:
+    """The state folder of this test run."""
+    return _HOME
+
+
+@pytest.fixture(scope="session")
+def schema(summit_home: Path) -> Iterator[None]:
+    """A set-up database, once a run. With DATABASE_URL set, that database is emptied and used."""
+    configured_database.set_up(verbosity=0)
+    yield
+    connections.close_all()
+
+
+@pytest.fixture
+def db(schema: None) -> Iterator[None]:
+    """An empty, set-up database; what the test commits is removed afterwards.
+
+    (The name is pytest-django's: its rolled-back transaction would hide what constraint triggers,
+    SKIP LOCKED and row security do at commit.)
+    """
+    empty_tables()
+    yield
+    for alias in connections:
+        connection = connections[alias]
+        if connection.connection is not None and connection.in_atomic_block:
+            connection.close()
+    assert_ledger_balances()
+
+
+@pytest.fixture
+def transactional_db(db: None) -> None:
+    """The same: every database test commits for real."""
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    """A web client that is not signed in."""
+    return Client()
+
+
+def empty_tables() -> None:
+    """Empty all tables but those that set-up fills, as the owner and past the guards."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT string_agg(format('%I.%I', schemaname, tablename), ', ')
+              FROM pg_tables
+             WHERE schemaname = current_schema()
+               AND tablename NOT IN ('django_migrations', 'django_content_type', 'summit_schema',
+                                     'auth_permission', 'billing_seller', 'billing_ledgeraccount')
+            """
+        )
+        (tables,) = cursor.fetchone()
+        # One statement, so that it is one message: guards on truncation are off for it alone.
+        cursor.execute(
+            "SET session_replication_role = replica;"
+            f"TRUNCATE {tables} RESTART IDENTITY CASCADE;"
+            "SET session_replication_role = DEFAULT"
+        )
+
+
+def assert_ledger_balances() -> None:
+    """After every test the ledger sums to zero per currency."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('billing_journalentry')")
+        if cursor.fetchone()[0] is None:
+            return
+        cursor.execute(
+            "SELECT currency, sum(amount_minor) FROM billing_journalentry"
+            " GROUP BY currency HAVING sum(amount_minor) <> 0"
+        )
+        assert cursor.fetchall() == []
