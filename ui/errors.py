@@ -1,0 +1,103 @@
+"""Error pages, and the table from a refusal's kind and code to HTTP status and translated words."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from kernel.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, Unavailable
+
+_STATUS_OF_KIND: Final[tuple[tuple[type[DomainError], int], ...]] = (
+    (NotFound, 404),
+    (Forbidden, 403),
+    (Conflict, 409),
+    (Invalid, 422),
+    (Unavailable, 503),
+)
+
+_TITLES: Final[Mapping[int, str | Promise]] = {
+    400: _("The request could not be read"),
+    403: _("You may not do this"),
+    404: _("There is nothing here"),
+    409: _("This does not fit the present state"),
+    422: _("Something in the form needs another look"),
+    500: _("Something went wrong on our side"),
+    503: _("A service that we need does not answer"),
+}
+
+_TEXTS: Final[Mapping[int, str | Promise]] = {
+    400: _("The address or the form was damaged on the way. Go back and try again."),
+    403: _("Your role does not include this action. Ask an owner or an administrator."),
+    404: _("The page does not exist, or it belongs to somebody else."),
+    409: _("Somebody or something was faster. Reload the page to see the present state."),
+    422: _("Go back, correct the input and send it again."),
+    500: _("The fault has been recorded. Nothing was changed by this request."),
+    503: _("Nothing was changed. Try again in a minute."),
+}
+
+_MESSAGES: Final[dict[str, str | Promise]] = {
+    "csrf_failed": _("The form had expired. Go back, reload the page and send it again."),
+}
+"""Translated words for codes; a code that isn't here shows the domain's own English message."""
+
+
+def status_of(error: DomainError) -> int:
+    """The HTTP status of a refusal's kind."""
+    for kind, status in _STATUS_OF_KIND:
+        if isinstance(error, kind):
+            return status
+    return 400
+
+
+def message_of(error: DomainError) -> str:
+    """The refusal in the reader's language."""
+    text = _MESSAGES.get(error.code)
+    if text is None:
+        return error.message
+    return str(text) % error.params if error.params else str(text)
+
+
+def error_page(
+    request: HttpRequest, *, status: int, code: str, text: str | Promise = ""
+) -> HttpResponse:
+    """The page of an error: what happened, what to do, and the code to quote."""
+    context = {
+        "status": status,
+        "code": code,
+        "heading": _TITLES.get(status, _TITLES[400]),
+        "text": text or _TEXTS.get(status, _TEXTS[400]),
+    }
+    return render(request, "ui/error.html", context, status=status)
+
+
+def refusal_page(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """The page of a refusal. What is missing and what is foreign look the same."""
+    status = status_of(error)
+    if status == 404:
+        return error_page(request, status=404, code="not_found")
+    return error_page(request, status=status, code=error.code, text=message_of(error))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, status=400, code="bad_request")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, status=403, code="forbidden")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, status=404, code="not_found")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return error_page(request, status=500, code="internal_error")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_page(
+        request, status=403, code="csrf_failed", text=_MESSAGES["csrf_failed"]
+    )

@@ -1,0 +1,103 @@
+"""Values as people read them: money, quantities, dates and instants in the reader's language.
+
+Pure: the language is an argument. The template filters in `ui.templatetags.summit` pass the active one.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_compact_decimal, format_currency, format_decimal
+
+from kernel.currencies import exponent
+from kernel.money import Money
+from kernel.period import Period
+
+_LOCALES: Final = {"zh-hans": "zh_Hans_CN", "zh-cn": "zh_Hans_CN", "zh": "zh_Hans_CN"}
+
+
+def locale_of(language: str) -> Locale:
+    """The Babel locale of one of the interface languages; English for an unknown one."""
+    return Locale.parse(_LOCALES.get(language.lower(), "en"))
+
+
+def local(instant: datetime, *, zone: str) -> datetime:
+    """The instant with the clock of `zone`; UTC where none is given."""
+    return instant.astimezone(ZoneInfo(zone) if zone else UTC)
+
+
+def money_text(value: Money, *, language: str) -> str:
+    """CN¥1,299.00 in English, ¥1,299.00 in Chinese; always with the currency's own decimals."""
+    locale = locale_of(language)
+    text: str = format_currency(
+        value.amount, value.currency, locale=locale, currency_digits=True
+    )
+    return text.replace("-", "−")
+
+
+def price_text(amount: Decimal, currency: str, *, language: str) -> str:
+    """A unit price: at least the currency's decimals, up to 12, with none lost."""
+    locale = locale_of(language)
+    places = max(exponent(currency), -int(amount.normalize().as_tuple().exponent))
+    pattern = f"¤#,##0.{'0' * places}" if places else "¤#,##0"
+    return str(
+        format_currency(amount, currency, pattern, locale=locale, currency_digits=False)
+    ).replace("-", "−")
+
+
+def quantity_text(value: Decimal | int, *, language: str) -> str:
+    """A quantity with all its decimals and grouped thousands."""
+    number = Decimal(value)
+    number = number.normalize() if number else Decimal(0)
+    places = max(0, -int(number.as_tuple().exponent))
+    pattern = "#,##0." + "0" * places if places else "#,##0"
+    return str(format_decimal(number, pattern, locale=locale_of(language))).replace("-", "−")
+
+
+def compact_text(value: Decimal | int, *, language: str) -> str:
+    """A large quantity in short: 1.2M, 120万."""
+    return str(
+        format_compact_decimal(value, locale=locale_of(language), fraction_digits=1)
+    )
+
+
+def date_text(value: date, *, language: str) -> str:
+    """Mar 1, 2026 or 2026年3月1日."""
+    return str(format_date(value, "medium", locale=locale_of(language)))
+
+
+def month_text(value: date, *, language: str) -> str:
+    """March 2026 or 2026年3月."""
+    pattern = "y年M月" if locale_of(language).language == "zh" else "MMMM y"
+    return str(format_date(value, pattern, locale=locale_of(language)))
+
+
+def instant_text(value: datetime, *, zone: str, language: str) -> str:
+    """Date and time to the minute in `zone`."""
+    there = local(value, zone=zone)
+    pattern = "y年M月d日 HH:mm" if locale_of(language).language == "zh" else "MMM d, y, HH:mm"
+    return str(
+        format_datetime(there, pattern, tzinfo=there.tzinfo, locale=locale_of(language))
+    )
+
+
+def period_text(period: Period, *, zone: str, language: str) -> str:
+    """First and last day of a half-open period, as the days of `zone`: Mar 1 – Mar 31, 2026."""
+    first = period.starts_at.astimezone(ZoneInfo(zone)).date()
+    last = (period.ends_at.astimezone(ZoneInfo(zone)) - timedelta(microseconds=1)).date()
+    if first == last:
+        return date_text(first, language=language)
+    if locale_of(language).language == "zh":
+        tail = "M月d日" if first.year == last.year else "y年M月d日"
+        return (
+            f"{date_text(first, language=language)}至"
+            f"{format_date(last, tail, locale=locale_of(language))}"
+        )
+    head = "MMM d" if first.year == last.year else "MMM d, y"
+    return (
+        f"{format_date(first, head, locale=locale_of(language))} – "
+        f"{date_text(last, language=language)}"
+    )

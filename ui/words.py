@@ -1,0 +1,133 @@
+"""Codes as people read them: statuses, roles, scopes, meters. One table for both fronts and both tongues."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from ui.cells import Status, Text, Tone
+
+_STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
+    "tenant": {
+        "trial": (_("Trial"), Tone.ACTIVE),
+        "active": (pgettext_lazy("tenant", "Active"), Tone.GOOD),
+        "past_due": (_("Past due"), Tone.WARNING),
+        "suspended": (_("Suspended"), Tone.BAD),
+        "closed": (pgettext_lazy("tenant", "Closed"), Tone.NEUTRAL),
+    },
+    "invoice": {
+        "draft": (_("Draft"), Tone.NEUTRAL),
+        "open": (pgettext_lazy("invoice", "Open"), Tone.ACTIVE),
+        "overdue": (_("Overdue"), Tone.BAD),
+        "paid": (_("Paid"), Tone.GOOD),
+        "void": (_("Void"), Tone.NEUTRAL),
+        "uncollectible": (_("Uncollectible"), Tone.BAD),
+    },
+    "subscription": {
+        "scheduled": (_("Scheduled"), Tone.ACTIVE),
+        "trialing": (_("Trial"), Tone.ACTIVE),
+        "trial": (_("Trial"), Tone.ACTIVE),
+        "active": (pgettext_lazy("subscription", "Active"), Tone.GOOD),
+        "past_due": (_("Past due"), Tone.WARNING),
+        "canceled": (pgettext_lazy("subscription", "Cancelled"), Tone.NEUTRAL),
+        "cancelled": (pgettext_lazy("subscription", "Cancelled"), Tone.NEUTRAL),
+        "ended": (pgettext_lazy("subscription", "Ended"), Tone.NEUTRAL),
+    },
+    "payment": {
+        "requires_action": (_("Needs your bank's approval"), Tone.WARNING),
+        "pending": (_("Waiting"), Tone.ACTIVE),
+        "processing": (_("Processing"), Tone.ACTIVE),
+        "succeeded": (_("Received"), Tone.GOOD),
+        "failed": (_("Failed"), Tone.BAD),
+        "canceled": (pgettext_lazy("payment", "Cancelled"), Tone.NEUTRAL),
+        "cancelled": (pgettext_lazy("payment", "Cancelled"), Tone.NEUTRAL),
+    },
+    "run": {
+        "queued": (_("Waiting"), Tone.NEUTRAL),
+        "pending": (_("Waiting"), Tone.NEUTRAL),
+        "running": (_("Running"), Tone.ACTIVE),
+        "finished": (_("Finished"), Tone.GOOD),
+        "done": (_("Finished"), Tone.GOOD),
+        "failed": (_("Failed"), Tone.BAD),
+        "parked": (_("Parked"), Tone.WARNING),
+    },
+    "day": {
+        "open": (pgettext_lazy("day", "Open"), Tone.ACTIVE),
+        "closed": (pgettext_lazy("day", "Closed"), Tone.NEUTRAL),
+        "corrected": (_("Corrected"), Tone.WARNING),
+    },
+    "key": {
+        "active": (pgettext_lazy("key", "Active"), Tone.GOOD),
+        "expired": (_("Expired"), Tone.WARNING),
+        "revoked": (_("Revoked"), Tone.NEUTRAL),
+    },
+}
+
+_WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
+    "role": {
+        "owner": _("Owner"),
+        "billing": _("Billing"),
+        "developer": _("Developer"),
+        "viewer": _("Viewer"),
+    },
+    "staff_role": {
+        "finance": _("Finance"),
+        "sales": _("Sales"),
+        "operations": _("Operations"),
+        "admin": _("Administrator"),
+        "auditor": _("Auditor"),
+    },
+    "scope": {
+        "ingest": _("Send usage"),
+        "read": _("Read"),
+        "full": _("Read and write"),
+    },
+    "meter": {"dau": _("Daily active users"), "messages": _("Messages")},
+    "model": {
+        "flat": _("Flat fee"),
+        "per_unit": _("Per unit"),
+        "graduated": _("Graduated tiers"),
+        "volume": _("Volume tiers"),
+        "stairstep": _("Stair steps"),
+        "package": _("Packages"),
+        "percentage": _("Percentage"),
+        "graduated_percentage": _("Graduated percentage"),
+    },
+    "aggregation": {
+        "max_day": _("peak day"),
+        "kth_max_day": _("k-th highest day"),
+        "mean_day": _("mean of the days"),
+        "sum_days": _("sum of the days"),
+        "p95_day": _("95th percentile day"),
+        "distinct": _("distinct in the period"),
+        "sum": _("sum"),
+        "max": _("maximum"),
+        "latest": _("latest value"),
+        "time_weighted_mean": _("time-weighted mean"),
+    },
+    "timing": {"in_advance": _("in advance"), "in_arrears": _("in arrears")},
+    "method": {
+        "card": _("Card"),
+        "bank_transfer": _("Bank transfer"),
+        "balance": _("Prepaid balance"),
+        "stripe": _("Card"),
+        "bank": _("Bank transfer"),
+    },
+}
+
+
+def status(kind: str, code: str) -> Status:
+    """The coloured label of a status; an unknown code shows itself."""
+    label, tone = _STATUSES.get(kind, {}).get(str(code), (str(code), Tone.NEUTRAL))
+    return Status(label=label, tone=tone)
+
+
+def word(kind: str, code: str) -> Text:
+    """The word for a code; an unknown code shows itself."""
+    return _WORDS.get(kind, {}).get(str(code), str(code))
+
+
+def codes(kind: str) -> tuple[str, ...]:
+    """The statuses of a kind, in the order of their life."""
+    return tuple(_STATUSES[kind])
