@@ -88,7 +88,7 @@ class SummitCommand(BaseCommand):
     """Whether the database must be there and set up before `handle` runs."""
 
     # `make check` runs the system checks; a command need not pay a second for them each time.
-    requires_system_checks: Sequence[str] = []
+    requires_system_checks = []
 
     always_json = False
     """Whether stdout is JSON also without `--json` (for `calculate` and `scenario`)."""

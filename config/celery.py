@@ -1,0 +1,99 @@
+"""The Celery application: it wakes workers and spreads work; the jobs table is the truth.
+
+Celery is the standard of the field and drives the workers, but no broker is trusted: see
+`docs/adr` on work in the database. The settings follow reliability-security items 35 to 38.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from celery import Celery
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+from config.schedule import BEAT_SCHEDULE
+
+HARD_TIME_LIMIT = timedelta(minutes=15)
+SOFT_TIME_LIMIT = timedelta(minutes=14)
+VISIBILITY_TIMEOUT = timedelta(hours=1)
+"""Over twice the hard limit, so that Redis never hands out a message whose task still runs."""
+
+
+def usable_broker_url(url: str, *, debug: bool) -> str:
+    """The broker's URL; raises ImproperlyConfigured for the SQLAlchemy transport.
+
+    That transport loses the running task when a worker is killed (reliability-security item 38).
+    """
+    if url.startswith(("sqla+", "sqlalchemy+")) and not debug:
+        raise ImproperlyConfigured(
+            "BROKER_URL uses the SQLAlchemy transport, which loses tasks. Use redis://, rediss:// "
+            "or amqp://, or leave it unset to use the embedded broker."
+        )
+    return url
+
+
+def transport_options(url: str) -> dict[str, Any]:
+    """What the transport of that URL understands of our wishes."""
+    if url.startswith(("redis", "valkey", "sentinel")):
+        return {
+            "visibility_timeout": int(VISIBILITY_TIMEOUT.total_seconds()),
+            # The tick goes before the jobs that wait.
+            "queue_order_strategy": "priority",
+            # A web request that publishes must not wait for a dead broker.
+            "socket_connect_timeout": 2,
+            "socket_timeout": 10,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+        }
+    if url.startswith(("amqp", "pyamqp")):
+        return {"confirm_publish": True, "max_retries": 1, "interval_start": 0, "interval_step": 0}
+    return {}
+
+
+_broker_url = usable_broker_url(settings.BROKER_URL, debug=settings.DEBUG)
+
+# With DJANGO_SETTINGS_MODULE set, Celery itself closes inherited database connections after fork.
+app = Celery("summit", set_as_current=True)
+app.conf.update(
+    broker_url=_broker_url or None,
+    broker_transport_options=transport_options(_broker_url),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_connection_timeout=2,
+    broker_pool_acquire_timeout=2,
+    imports=["work.tasks"],
+    beat_schedule=BEAT_SCHEDULE,
+    task_queues=[Queue("pulse"), Queue("work")],
+    task_default_queue="work",
+    task_default_queue_type="quorum" if _broker_url.startswith(("amqp", "pyamqp")) else "classic",
+    task_routes={"work.tick": {"queue": "pulse"}, "work.relay_outbox": {"queue": "pulse"}},
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_ignore_result=True,
+    task_publish_retry=False,
+    task_time_limit=int(HARD_TIME_LIMIT.total_seconds()),
+    task_soft_time_limit=int(SOFT_TIME_LIMIT.total_seconds()),
+    task_serializer="json",
+    result_serializer="json",
+    event_serializer="json",
+    accept_content=["json"],
+    result_backend=None,
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_soft_shutdown_timeout=30,
+    worker_max_memory_per_child=400_000,  # kilobytes
+    worker_hijack_root_logger=False,
+    CELERY_DB_REUSE_MAX=500,  # tasks before a worker process renews its database connections
+    timezone="UTC",
+    enable_utc=True,
+)
+
+
+__all__ = ["app"]

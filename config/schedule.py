@@ -1,0 +1,19 @@
+"""What Celery's beat sends: one tick, by interval.
+
+Beat knows no times of day and no time zones. What is due at a tick is decided by the tables of
+`work`, where each topic's `tasks.py` declares its schedules (`manage.py jobs` lists them).
+"""
+
+from datetime import timedelta
+from typing import Any
+
+TICK = timedelta(seconds=15)
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "tick": {
+        "task": "work.tick",
+        "schedule": TICK,
+        # A tick that no worker took before the next one comes is worth nothing.
+        "options": {"expires": TICK.total_seconds(), "queue": "pulse"},
+    },
+}

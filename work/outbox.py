@@ -1,0 +1,103 @@
+"""The outbox: facts written with the change that made them true, then turned into jobs.
+
+A message becomes one job for each subscriber of its topic, in the transaction that marks it as
+relayed. So a crash at any point loses nothing and doubles nothing.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from kernel.ids import new_id
+from work import dispatch, registry
+from work.connections import JOBS, current_alias
+from work.domain import Payload, check_payload
+from work.enqueueing import JobRequest, insert_requests
+from work.models import OutboxMessage
+
+BATCH = 500
+
+UNKNOWN_TOPIC_WAITS = timedelta(hours=1)
+"""A topic that nobody listens to may be newer than this process: its messages wait so long for a
+process that knows its subscribers, then count as relayed to nobody."""
+
+
+def publish(
+    *,
+    topic: str,
+    key: str,
+    payload: Payload,
+    tenant_id: UUID | None = None,
+    version: int = 1,
+) -> None:
+    """Announce a fact in the caller's transaction, once by (tenant, topic, key).
+
+    Payloads carry ids, not content. Raises TypeError or ValueError for one that holds more.
+    """
+    check_payload(payload)
+    alias = current_alias()
+    OutboxMessage.objects.using(alias).bulk_create(
+        [
+            OutboxMessage(
+                id=new_id(),
+                tenant_id=tenant_id,
+                topic=topic,
+                key=key,
+                payload=dict(payload),
+                version=version,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    transaction.on_commit(dispatch.wake_for_outbox, using=alias)
+
+
+def relay() -> int:
+    """Turn every waiting message into jobs for its subscribers; gives how many messages.
+
+    Several relays may run at once: each passes over the messages that another holds.
+    """
+    relayed = 0
+    while batch := _relay_batch():
+        relayed += batch
+        if batch < BATCH:
+            break
+    return relayed
+
+
+def _relay_batch() -> int:
+    subscriptions = registry.subscriptions()
+    with transaction.atomic(using=JOBS):
+        messages = list(
+            OutboxMessage.objects.using(JOBS)
+            .select_for_update(skip_locked=True)
+            .filter(
+                Q(topic__in=list(subscriptions)) | Q(created_at__lt=Now() - UNKNOWN_TOPIC_WAITS),
+                relayed_at__isnull=True,
+            )
+            .order_by("id")[:BATCH]
+        )
+        if not messages:
+            return 0
+        insert_requests(
+            [
+                JobRequest(
+                    kind=kind,
+                    key=f"{message.topic}:{message.key}",
+                    payload=message.payload,
+                    tenant_id=message.tenant_id,
+                    version=message.version,
+                    requested_by=f"outbox:{message.topic}",
+                )
+                for message in messages
+                for kind in subscriptions.get(message.topic, ())
+            ],
+            alias=JOBS,
+        )
+        OutboxMessage.objects.using(JOBS).filter(
+            pk__in=[message.pk for message in messages]
+        ).update(relayed_at=Now())
+    return len(messages)
