@@ -66,6 +66,7 @@ DATABASES = {
 DATABASE_ROUTERS = ["work.connections.ScopeRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SUMMIT_ENSURE_DATABASE = "config.database.ensure_ready"
+SUMMIT_CELERY_APP = "config.celery.app"
 SUMMIT_SUBSCRIBE_IMPORTED = "billing.subscriptions.services.subscribe_imported"
 
 AUTH_USER_MODEL = "tenants.User"
