@@ -91,6 +91,7 @@ _children: list[subprocess.Popen[str]] = []
 def ensure_running(home: Path, *, durable: bool | None = None) -> str:
     """URL of the database as its owner; starts the server unless it runs, keeps it for this process.
 
+    Called again, it starts a server that has died since.
     `durable` false makes a server for tests: faster, and it may lose data in a power failure; by
     default SUMMIT_TEST_CLUSTER decides. It has no effect on a server that runs already.
 
@@ -99,7 +100,7 @@ def ensure_running(home: Path, *, durable: bool | None = None) -> str:
     places = Places.below(home)
     with _guard:
         use = _uses.get(places.folder)
-        if use is None or use.pid != os.getpid():
+        if use is None or use.pid != os.getpid() or not _has_keeper(places):
             if durable is None:
                 durable = not environment.load().test_cluster
             try:
@@ -108,7 +109,10 @@ def ensure_running(home: Path, *, durable: bool | None = None) -> str:
                 raise _unavailable(
                     f"{error.filename or places.folder}: {error.strerror}"
                 ) from error
+            former = _uses.get(places.folder)
             _uses[places.folder] = use
+            if former is not None and former.pid == os.getpid():
+                os.close(former.descriptor)
         return use.url
 
 
@@ -136,6 +140,14 @@ def stop_if_unused(home: Path) -> bool:
                 return _within(60, lambda: locks.is_free(places.keeper))
             finally:
                 os.close(users)
+
+
+def _has_keeper(places: Places) -> bool:
+    """Is the server still kept? Asked under the lock, lest the question look like a keeper."""
+    if not places.starting.exists():
+        return False
+    with locks.held(places.starting):
+        return not locks.is_free(places.keeper)
 
 
 def _join(places: Places, *, durable: bool) -> _Use:
