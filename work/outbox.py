@@ -4,6 +4,8 @@ A message becomes one job for each subscriber of its topic, in the transaction t
 relayed. So a crash at any point loses nothing and doubles nothing.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,6 +27,17 @@ UNKNOWN_TOPIC_WAITS = timedelta(hours=1)
 process that knows its subscribers, then count as relayed to nobody."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A fact to announce. The payload carries ids, not content."""
+
+    topic: str
+    key: str
+    payload: Payload
+    tenant_id: UUID | None = None
+    version: int = 1
+
+
 def publish(
     *,
     topic: str,
@@ -35,22 +48,36 @@ def publish(
 ) -> None:
     """Announce a fact in the caller's transaction, once by (tenant, topic, key).
 
-    Payloads carry ids, not content. Raises TypeError or ValueError for one that holds more.
+    Raises TypeError or ValueError for a payload that holds more than ids.
     """
-    check_payload(payload)
+    publish_many(
+        [
+            NewMessage(
+                topic=topic, key=key, payload=payload, tenant_id=tenant_id, version=version
+            )
+        ]
+    )
+
+
+def publish_many(messages: Sequence[NewMessage]) -> None:
+    """Announce many facts in one statement; see `publish`."""
+    for message in messages:
+        check_payload(message.payload)
     alias = current_alias()
     OutboxMessage.objects.using(alias).bulk_create(
         [
             OutboxMessage(
                 id=new_id(),
-                tenant_id=tenant_id,
-                topic=topic,
-                key=key,
-                payload=dict(payload),
-                version=version,
+                tenant_id=message.tenant_id,
+                topic=message.topic,
+                key=message.key,
+                payload=dict(message.payload),
+                version=message.version,
             )
+            for message in messages
         ],
         ignore_conflicts=True,
+        batch_size=1000,
     )
     transaction.on_commit(dispatch.wake_for_outbox, using=alias)
 
