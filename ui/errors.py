@@ -98,6 +98,4 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return error_page(
-        request, status=403, code="csrf_failed", text=_MESSAGES["csrf_failed"]
-    )
+    return error_page(request, status=403, code="csrf_failed", text=_MESSAGES["csrf_failed"])

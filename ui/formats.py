@@ -32,9 +32,7 @@ def local(instant: datetime, *, zone: str) -> datetime:
 def money_text(value: Money, *, language: str) -> str:
     """CN¥1,299.00 in English, ¥1,299.00 in Chinese; always with the currency's own decimals."""
     locale = locale_of(language)
-    text: str = format_currency(
-        value.amount, value.currency, locale=locale, currency_digits=True
-    )
+    text: str = format_currency(value.amount, value.currency, locale=locale, currency_digits=True)
     return text.replace("-", "−")
 
 
@@ -59,9 +57,7 @@ def quantity_text(value: Decimal | int, *, language: str) -> str:
 
 def compact_text(value: Decimal | int, *, language: str) -> str:
     """A large quantity in short: 1.2M, 120万."""
-    return str(
-        format_compact_decimal(value, locale=locale_of(language), fraction_digits=1)
-    )
+    return str(format_compact_decimal(value, locale=locale_of(language), fraction_digits=1))
 
 
 def date_text(value: date, *, language: str) -> str:
@@ -79,9 +75,7 @@ def instant_text(value: datetime, *, zone: str, language: str) -> str:
     """Date and time to the minute in `zone`."""
     there = local(value, zone=zone)
     pattern = "y年M月d日 HH:mm" if locale_of(language).language == "zh" else "MMM d, y, HH:mm"
-    return str(
-        format_datetime(there, pattern, tzinfo=there.tzinfo, locale=locale_of(language))
-    )
+    return str(format_datetime(there, pattern, tzinfo=there.tzinfo, locale=locale_of(language)))
 
 
 def period_text(period: Period, *, zone: str, language: str) -> str:

@@ -104,7 +104,7 @@ def main() -> int:
     try:
         build(node_modules=node_modules, target=_ROOT / "ui/static/vendor")
     except FileNotFoundError as error:
-        print(f"{error.filename} is missing; run `npm ci` first.", file=sys.stderr)
+        sys.stderr.write(f"{error.filename} is missing; run `npm ci` first.\n")
         return 1
     return 0
 

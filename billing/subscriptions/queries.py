@@ -1,0 +1,104 @@
+"""Reading subscriptions: what a tenant agreed to, and when its next document falls due."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, F
+
+from billing.catalog.domain import PlanTerms
+from billing.catalog.queries import terms_of
+from billing.subscriptions.domain import Anchor, Cadence, SubscriptionStatus
+from billing.subscriptions.models import Subscription
+from kernel.period import Period, local_day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRow:
+    """A subscription with the plan version that it holds."""
+
+    id: UUID
+    plan_key: str
+    plan_version: int
+    document: dict[str, Any]
+    terms: PlanTerms
+    anchor: Anchor
+    timezone: str
+    starts_on: date
+    starts_at: datetime
+    ends_at: datetime | None
+    status: SubscriptionStatus
+    next_boundary_at: datetime | None
+    parked_code: str
+    parked_detail: str
+
+    def period_at(self, now: datetime) -> Period | None:
+        """The billing period in which `now` falls, as far as it is served; None outside."""
+        zone = ZoneInfo(self.timezone)
+        day = local_day(now, zone)
+        ends_on = local_day(self.ends_at, zone) if self.ends_at else None
+        if day < self.starts_on or (ends_on is not None and day >= ends_on):
+            return None
+        cadence = Cadence(
+            starts_on=self.starts_on,
+            ends_on=ends_on,
+            anchor=self.anchor,
+            interval=self.terms.interval,
+            interval_count=self.terms.interval_count,
+            zone=zone,
+        )
+        boundary = cadence.after(now)
+        if boundary is None:
+            return None
+        ended = cadence.boundary(boundary).ended
+        return ended.served if ended else None
+
+
+def subscriptions_of(*, tenant_id: UUID) -> Sequence[SubscriptionRow]:
+    """The tenant's subscriptions, the running one first, then newest first."""
+    rows = (
+        Subscription.objects.filter(tenant_id=tenant_id)
+        .select_related("plan_version__plan")
+        .order_by("status", "-starts_at", "id")
+    )
+    return tuple(
+        SubscriptionRow(
+            id=row.id,
+            plan_key=row.plan_version.plan.key,
+            plan_version=row.plan_version.number,
+            document=row.plan_version.document,
+            terms=terms_of(version_id=row.plan_version_id, document=row.plan_version.document),
+            anchor=Anchor(row.anchor),
+            timezone=row.timezone,
+            starts_on=row.starts_on,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            status=SubscriptionStatus(row.status),
+            next_boundary_at=row.next_boundary_at,
+            parked_code=row.parked_code,
+            parked_detail=row.parked_detail,
+        )
+        for row in rows
+    )
+
+
+def plans_of_tenants(*, tenant_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The plan key of each tenant's running subscription."""
+    return dict(
+        Subscription.objects.filter(
+            tenant_id__in=tenant_ids, status=SubscriptionStatus.ACTIVE
+        ).values_list("tenant_id", "plan_version__plan__key")
+    )
+
+
+def subscribers() -> dict[tuple[str, int], int]:
+    """How many running subscriptions each (plan key, version) has."""
+    return {
+        (row["key"], row["number"]): row["subscriptions"]
+        for row in Subscription.objects.filter(status=SubscriptionStatus.ACTIVE)
+        .values(key=F("plan_version__plan__key"), number=F("plan_version__number"))
+        .annotate(subscriptions=Count("id"))
+    }

@@ -1,0 +1,81 @@
+"""Who may do what: role x action as data. What isn't listed is refused.
+
+Staff act in the console over all tenants, members in the portal within one. Every screen names one
+of these actions; an auditor reads everything and changes nothing.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from tenants.domain import Role, StaffRole
+
+
+class StaffAction(StrEnum):
+    """What the operator's own people do in the console."""
+
+    OVERVIEW_VIEW = "overview.view"
+    TENANTS_VIEW = "tenants.view"
+    USAGE_VIEW = "usage.view"
+    PLANS_VIEW = "plans.view"
+    INVOICES_VIEW = "invoices.view"
+    PAYMENTS_RECORD = "payments.record"
+    LEDGER_VIEW = "ledger.view"
+    RUNS_VIEW = "runs.view"
+    RUNS_START = "runs.start"
+    AUDIT_VIEW = "audit.view"
+
+
+class MemberAction(StrEnum):
+    """What a tenant's members do in the portal."""
+
+    HOME_VIEW = "home.view"
+    USAGE_VIEW = "usage.view"
+    PLAN_VIEW = "plan.view"
+    INVOICES_VIEW = "invoices.view"
+    INVOICES_PAY = "invoices.pay"
+    KEYS_VIEW = "keys.view"
+    KEYS_CHANGE = "keys.change"
+    MEMBERS_VIEW = "members.view"
+
+
+_ALL_STAFF: Final = frozenset(StaffRole)
+_ALL_MEMBERS: Final = frozenset(Role)
+
+STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
+    StaffAction.OVERVIEW_VIEW: _ALL_STAFF,
+    StaffAction.TENANTS_VIEW: _ALL_STAFF,
+    StaffAction.USAGE_VIEW: _ALL_STAFF,
+    StaffAction.PLANS_VIEW: _ALL_STAFF,
+    StaffAction.INVOICES_VIEW: _ALL_STAFF,
+    StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),
+    StaffAction.RUNS_VIEW: frozenset(
+        {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
+    ),
+    StaffAction.RUNS_START: frozenset({StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN}),
+    StaffAction.AUDIT_VIEW: frozenset(
+        {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
+    ),
+}
+
+MEMBER_MAY: Final[Mapping[MemberAction, frozenset[Role]]] = {
+    MemberAction.HOME_VIEW: _ALL_MEMBERS,
+    MemberAction.USAGE_VIEW: _ALL_MEMBERS,
+    MemberAction.PLAN_VIEW: _ALL_MEMBERS,
+    MemberAction.INVOICES_VIEW: frozenset({Role.OWNER, Role.BILLING, Role.VIEWER}),
+    MemberAction.INVOICES_PAY: frozenset({Role.OWNER, Role.BILLING}),
+    MemberAction.KEYS_VIEW: frozenset({Role.OWNER, Role.DEVELOPER}),
+    MemberAction.KEYS_CHANGE: frozenset({Role.OWNER, Role.DEVELOPER}),
+    MemberAction.MEMBERS_VIEW: _ALL_MEMBERS,
+}
+
+
+def staff_may(*, role: str, action: StaffAction) -> bool:
+    """Whether staff of `role` may do it; an empty or unknown role may do nothing."""
+    return role in STAFF_MAY.get(action, frozenset())
+
+
+def member_may(*, role: str, action: MemberAction) -> bool:
+    """Whether a member of `role` may do it; an empty or unknown role may do nothing."""
+    return role in MEMBER_MAY.get(action, frozenset())
