@@ -1,527 +1,158 @@
-"""Reading invoices, their lines with working, the runs that made them, and what they sum to.
+"""Reading invoices with their lines, as the command line and the API show them."""
 
-Each query runs inside the caller's scope, which decides whose rows it sees. `tenant_id` narrows to
-one tenant as well, so that the filter and row security each are enough.
-"""
-
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QuerySet, Sum, Value
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import F
 
-from billing.invoicing.domain import InvoiceStatus, RunState
-from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
-from billing.subscriptions.models import Subscription
-from kernel.errors import NotFound
+from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.models import Invoice, InvoiceLine
 from kernel.money import Money
-from kernel.period import Period
-from work.connections import cursor
+from kernel.period import Period, local_day
 
-OVERDUE: Final = "overdue"
-"""Not a status of its own: an open invoice whose due day is over, in the invoice's zone."""
+_CHUNK: Final = 500
 
-STATES: Final = (*(status.value for status in InvoiceStatus), OVERDUE)
 
-_ORDER: Final = {
-    "issued": ("issued_at", "created_at", "id"),
-    "number": ("number", "id"),
-    "tenant": ("tenant__name", "tenant__key", "issued_at", "id"),
-    "due": ("due_on", "id"),
-    "total": ("total_minor", "id"),
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceFilter:
+    """Which invoices: of one tenant, and by the local day on which their period starts.
+
+    `period_from` is included, `period_to` excluded; None is no bound.
+    """
+
+    tenant_key: str = ""
+    period_from: date | None = None
+    period_to: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRow:
-    """An invoice in a list. `state` is its status, or `overdue`."""
+    """An invoice without its lines; `number` is empty for a draft."""
 
     id: UUID
     number: str
+    tenant_id: UUID
     tenant_key: str
-    tenant_name: str
-    state: str
-    total: Money
-    outstanding: Money
+    status: InvoiceStatus
+    currency: str
+    zone: ZoneInfo
     period: Period
-    timezone: str
     issued_at: datetime | None
     due_on: date | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceSums:
-    """The sums of all invoices that a filter finds, in one currency."""
-
+    subtotal: Money
+    discount: Money
+    tax: Money
     total: Money
-    outstanding: Money
+    paid: Money
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvoicePage:
-    """Some invoices, how many the filter finds in all, and their sums per currency."""
-
-    rows: Sequence[InvoiceRow]
-    total: int
-    sums: Sequence[InvoiceSums]
+    @property
+    def due(self) -> Money:
+        """What is still to be paid; nothing of a void or paid invoice."""
+        if self.status in {InvoiceStatus.VOID, InvoiceStatus.PAID}:
+            return Money.zero(self.currency)
+        return self.total - self.paid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRow:
-    """One line with its whole working, and the plan version that priced it."""
+    """One line with its working."""
 
-    position: int
     key: str
     kind: str
-    timing: str
     app_key: str
     description: str
     quantity: Decimal
     unit_price: Decimal | None
     amount: Money
     period: Period
-    plan_key: str
-    plan_version: int
     explanation: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceDetail:
-    """One invoice with its lines."""
+    """An invoice with its lines, in their order."""
 
-    id: UUID
-    number: str
-    tenant_id: UUID
-    tenant_key: str
-    tenant_name: str
-    seller_name: str
-    seller_bank_details: str
-    status: InvoiceStatus
-    state: str
-    currency: str
-    timezone: str
-    language: str
-    period: Period
-    created_at: datetime
-    finalize_at: datetime
-    issued_at: datetime | None
-    due_on: date | None
-    paid_at: datetime | None
-    subtotal: Money
-    discount: Money
-    tax: Money
-    total: Money
-    paid: Money
-    buyer: dict[str, Any]
+    invoice: InvoiceRow
     lines: Sequence[LineRow]
 
-    @property
-    def outstanding(self) -> Money:
-        """What is still to be paid; zero unless the invoice is open."""
-        return _outstanding(self.status, self.total, self.paid)
 
+def all_invoices(*, wanted: InvoiceFilter) -> Iterator[InvoiceDetail]:
+    """The invoices of the filter by issue, tenant and number, drafts last; two queries a chunk.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedTenant:
-    """A tenant that a run left aside, and why."""
-
-    tenant_key: str
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """A billing run, its progress and what came of it."""
-
-    id: UUID
-    at: datetime
-    finalize: bool
-    tenant_key: str
-    state: RunState
-    due: int
-    drafted: int
-    finalized: int
-    unchanged: int
-    parked: Sequence[ParkedTenant]
-    totals: Sequence[Money]
-    error: str
-    requested_by: str
-    created_at: datetime
-    started_at: datetime | None
-    progressed_at: datetime | None
-    finished_at: datetime | None
-
-    @property
-    def is_over(self) -> bool:
-        return self.state in {RunState.DONE, RunState.FAILED}
-
-    @property
-    def done(self) -> int:
-        """How many of the due documents are drafted or finalised by now."""
-        return self.finalized if self.finalize else self.drafted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPage:
-    """Some runs, newest first, and how many there are."""
-
-    rows: Sequence[RunRow]
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuePlan:
-    """How many subscriptions of one plan have a boundary that is due."""
-
-    plan_key: str
-    subscriptions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuePreview:
-    """What a run at an instant would find: boundaries to draft, drafts whose grace is over, and
-    drafts that still wait."""
-
-    plans: Sequence[DuePlan]
-    drafts_ready: int
-    drafts_waiting: int
-    parked: int
-
-    @property
-    def subscriptions(self) -> int:
-        return sum(plan.subscriptions for plan in self.plans)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receivables:
-    """What is owed in one currency, by how long it has been due."""
-
-    currency: str
-    not_due: Money
-    days_1_30: Money
-    days_31_60: Money
-    days_61_90: Money
-    days_over_90: Money
-    open_invoices: int
-    overdue_invoices: int
-
-    @property
-    def overdue(self) -> Money:
-        return self.days_1_30 + self.days_31_60 + self.days_61_90 + self.days_over_90
-
-    @property
-    def outstanding(self) -> Money:
-        return self.not_due + self.overdue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BilledMonth:
-    """What was invoiced in one currency in a month of the invoices' own zones."""
-
-    month: date
-    billed: Money
-    paid: Money
-    invoices: int
-
-
-def invoice_rows(
-    *,
-    now: datetime,
-    tenant_id: UUID | None = None,
-    search: str = "",
-    state: str = "",
-    issued_only: bool = False,
-    sort: str = "issued",
-    descending: bool = True,
-    limit: int,
-    offset: int = 0,
-) -> InvoicePage:
-    """Invoices whose number, or whose tenant's name or key, contains `search`.
-
-    Drafts of nothing, which became void without a number, are left out; with `issued_only` all
-    drafts are.
+    Drafts of nothing, which became void without a number, are left out.
     """
-    found = _issued() if issued_only else Invoice.objects.exclude(status="void", number=None)
-    if tenant_id is not None:
-        found = found.filter(tenant_id=tenant_id)
-    if search:
-        found = found.filter(
-            Q(number__icontains=search)
-            | Q(tenant__name__icontains=search)
-            | Q(tenant__key__icontains=search)
-        )
-    if state == OVERDUE:
-        found = found.filter(_is_overdue(now))
-    elif state:
-        found = found.filter(status=state)
-    sums = [
-        InvoiceSums(
-            total=Money(row["total"] or 0, row["currency"]),
-            outstanding=Money(row["outstanding"], row["currency"]),
-        )
-        for row in found.values("currency")
-        .annotate(
-            total=Sum("total_minor"),
-            outstanding=Coalesce(
-                Sum(F("total_minor") - F("paid_minor"), filter=Q(status="open")), Value(0)
-            ),
-        )
-        .order_by("currency")
+    found = Invoice.objects.exclude(status=InvoiceStatus.VOID, number=None)
+    if wanted.tenant_key:
+        found = found.filter(tenant__key=wanted.tenant_key)
+    # A local day begins within a day of the UTC one; the exact test follows, in the invoice's zone.
+    if wanted.period_from is not None:
+        found = found.filter(period_starts_at__date__gte=wanted.period_from - timedelta(days=1))
+    if wanted.period_to is not None:
+        found = found.filter(period_starts_at__date__lte=wanted.period_to)
+    order = (F("issued_at").asc(nulls_last=True), F("tenant__key"), F("number"), F("id"))
+    invoices = [
+        row
+        for row in map(_row, found.select_related("tenant").order_by(*order))
+        if _is_wanted(row, wanted)
     ]
-    order = _ORDER.get(sort, _ORDER["issued"])
-    direction = (
-        (lambda name: F(name).desc(nulls_first=True))
-        if descending
-        else (lambda name: F(name).asc(nulls_last=True))
-    )
-    page = found.select_related("tenant").order_by(*(direction(name) for name in order))
-    return InvoicePage(
-        rows=tuple(_row(invoice, now=now) for invoice in page[offset : offset + limit]),
-        total=found.count(),
-        sums=sums,
-    )
+    for start in range(0, len(invoices), _CHUNK):
+        yield from _with_lines(invoices[start : start + _CHUNK])
 
 
-def invoice_detail(
-    *, invoice_id: UUID, now: datetime, tenant_id: UUID | None = None, issued_only: bool = False
-) -> InvoiceDetail:
-    """One invoice with its lines. Raises NotFound `invoice_not_found`."""
-    found = _issued() if issued_only else Invoice.objects.all()
-    if tenant_id is not None:
-        found = found.filter(tenant_id=tenant_id)
-    invoice = found.select_related("tenant", "seller").filter(id=invoice_id).first()
-    if invoice is None:
-        raise NotFound("invoice_not_found", "There is no such invoice.", field="invoice")
+def _is_wanted(row: InvoiceRow, wanted: InvoiceFilter) -> bool:
+    starts_on = local_day(row.period.starts_at, row.zone)
+    if wanted.period_from is not None and starts_on < wanted.period_from:
+        return False
+    return wanted.period_to is None or starts_on < wanted.period_to
+
+
+def _with_lines(invoices: Sequence[InvoiceRow]) -> Iterator[InvoiceDetail]:
+    currencies = {invoice.id: invoice.currency for invoice in invoices}
+    lines: dict[UUID, list[LineRow]] = defaultdict(list)
+    for line in InvoiceLine.objects.filter(
+        tenant_id__in={invoice.tenant_id for invoice in invoices}, invoice_id__in=currencies
+    ).order_by("invoice_id", "position"):
+        lines[line.invoice_id].append(_line(line, currency=currencies[line.invoice_id]))
+    for invoice in invoices:
+        yield InvoiceDetail(invoice=invoice, lines=tuple(lines[invoice.id]))
+
+
+def _row(invoice: Invoice) -> InvoiceRow:
     currency = invoice.currency
-    return InvoiceDetail(
+    return InvoiceRow(
         id=invoice.id,
         number=invoice.number or "",
         tenant_id=invoice.tenant_id,
         tenant_key=invoice.tenant.key,
-        tenant_name=invoice.tenant.name,
-        seller_name=invoice.seller.name,
-        seller_bank_details=invoice.seller.bank_details,
         status=InvoiceStatus(invoice.status),
-        state=_state(invoice, now=now),
         currency=currency,
-        timezone=invoice.timezone,
-        language=invoice.language,
+        zone=ZoneInfo(invoice.timezone),
         period=Period(invoice.period_starts_at, invoice.period_ends_at),
-        created_at=invoice.created_at,
-        finalize_at=invoice.finalize_at,
         issued_at=invoice.issued_at,
         due_on=invoice.due_on,
-        paid_at=invoice.paid_at,
         subtotal=Money(invoice.subtotal_minor, currency),
         discount=Money(invoice.discount_minor, currency),
         tax=Money(invoice.tax_minor, currency),
         total=Money(invoice.total_minor, currency),
         paid=Money(invoice.paid_minor, currency),
-        buyer=invoice.buyer,
-        lines=tuple(
-            _line(line, currency=currency)
-            for line in InvoiceLine.objects.filter(
-                tenant_id=invoice.tenant_id, invoice_id=invoice.id
-            )
-            .select_related("plan_version__plan")
-            .order_by("position")
-        ),
-    )
-
-
-def run_rows(*, limit: int, offset: int = 0) -> RunPage:
-    """Billing runs, newest first."""
-    runs = BillingRun.objects.order_by("-created_at", "-id")
-    return RunPage(
-        rows=tuple(_run(run) for run in runs[offset : offset + limit]), total=runs.count()
-    )
-
-
-def run_detail(*, run_id: UUID) -> RunRow:
-    """One billing run. Raises NotFound `run_not_found`."""
-    run = BillingRun.objects.filter(id=run_id).first()
-    if run is None:
-        raise NotFound("run_not_found", "There is no such billing run.", field="run")
-    return _run(run)
-
-
-def due_preview(*, at: datetime) -> DuePreview:
-    """What a run at `at` would find now."""
-    due = Subscription.objects.filter(next_boundary_at__lte=at)
-    plans = (
-        due.filter(parked_code="")
-        .values(key=F("plan_version__plan__key"))
-        .annotate(subscriptions=Count("id"))
-        .order_by("key")
-    )
-    drafts = Invoice.objects.filter(status=InvoiceStatus.DRAFT, boundary_at__lte=at)
-    return DuePreview(
-        plans=tuple(
-            DuePlan(plan_key=row["key"], subscriptions=row["subscriptions"]) for row in plans
-        ),
-        drafts_ready=drafts.filter(finalize_at__lte=at).count(),
-        drafts_waiting=drafts.filter(finalize_at__gt=at).count(),
-        parked=Subscription.objects.exclude(parked_code="").count(),
-    )
-
-
-def receivables(*, now: datetime, tenant_id: UUID | None = None) -> tuple[Receivables, ...]:
-    """What is owed, per currency, by age after the due day in each invoice's zone."""
-    with cursor() as db:
-        db.execute(
-            """
-            WITH owed AS (
-                SELECT currency, total_minor - paid_minor AS minor,
-                       (%(now)s AT TIME ZONE timezone)::date - due_on AS days_late
-                  FROM billing_invoice
-                 WHERE status = 'open' AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
-            )
-            SELECT currency,
-                   coalesce(sum(minor) FILTER (WHERE days_late <= 0), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late BETWEEN 1 AND 30), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late BETWEEN 31 AND 60), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late BETWEEN 61 AND 90), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late > 90), 0)::bigint,
-                   count(*), count(*) FILTER (WHERE days_late > 0)
-              FROM owed GROUP BY currency ORDER BY currency
-            """,
-            {"now": now, "tenant": tenant_id},
-        )
-        return tuple(
-            Receivables(
-                currency=currency,
-                not_due=Money(not_due, currency),
-                days_1_30=Money(late_30, currency),
-                days_31_60=Money(late_60, currency),
-                days_61_90=Money(late_90, currency),
-                days_over_90=Money(later, currency),
-                open_invoices=invoices,
-                overdue_invoices=overdue,
-            )
-            for currency, not_due, late_30, late_60, late_90, later, invoices, overdue in db.fetchall()
-        )
-
-
-def billed_months(*, since: date, tenant_id: UUID | None = None) -> tuple[BilledMonth, ...]:
-    """What was invoiced per month of issue and currency since `since`, oldest first.
-
-    `paid` is what has been paid of those invoices by now.
-    """
-    with cursor() as db:
-        db.execute(
-            """
-            SELECT date_trunc('month', issued_at AT TIME ZONE timezone)::date AS month, currency,
-                   sum(total_minor)::bigint, sum(paid_minor)::bigint, count(*)
-              FROM billing_invoice
-             WHERE issued_at IS NOT NULL AND status <> 'void'
-               AND (issued_at AT TIME ZONE timezone)::date >= %(since)s
-               AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
-             GROUP BY 1, 2 ORDER BY 1, 2
-            """,
-            {"since": since, "tenant": tenant_id},
-        )
-        return tuple(
-            BilledMonth(
-                month=month,
-                billed=Money(billed, currency),
-                paid=Money(paid, currency),
-                invoices=invoices,
-            )
-            for month, currency, billed, paid, invoices in db.fetchall()
-        )
-
-
-def draft_count() -> int:
-    """How many drafts there are in the caller's scope."""
-    return Invoice.objects.filter(status=InvoiceStatus.DRAFT).count()
-
-
-def _issued() -> QuerySet[Invoice]:
-    return Invoice.objects.filter(number__isnull=False)
-
-
-def _is_overdue(now: datetime) -> Q:
-    here = Func(F("timezone"), Value(now), function="timezone", output_field=DateTimeField())
-    return Q(status="open", due_on__lt=Cast(here, DateField()))
-
-
-def _state(invoice: Invoice, *, now: datetime) -> str:
-    if invoice.status == InvoiceStatus.OPEN and invoice.due_on is not None:
-        if invoice.due_on < now.astimezone(ZoneInfo(invoice.timezone)).date():
-            return OVERDUE
-    return invoice.status
-
-
-def _outstanding(status: str, total: Money, paid: Money) -> Money:
-    return total - paid if status == InvoiceStatus.OPEN else Money.zero(total.currency)
-
-
-def _row(invoice: Invoice, *, now: datetime) -> InvoiceRow:
-    total = Money(invoice.total_minor, invoice.currency)
-    paid = Money(invoice.paid_minor, invoice.currency)
-    return InvoiceRow(
-        id=invoice.id,
-        number=invoice.number or "",
-        tenant_key=invoice.tenant.key,
-        tenant_name=invoice.tenant.name,
-        state=_state(invoice, now=now),
-        total=total,
-        outstanding=_outstanding(invoice.status, total, paid),
-        period=Period(invoice.period_starts_at, invoice.period_ends_at),
-        timezone=invoice.timezone,
-        issued_at=invoice.issued_at,
-        due_on=invoice.due_on,
     )
 
 
 def _line(line: InvoiceLine, *, currency: str) -> LineRow:
     return LineRow(
-        position=line.position,
         key=line.key,
         kind=line.kind,
-        timing=line.timing,
         app_key=line.app_key,
         description=line.description,
         quantity=line.quantity,
         unit_price=line.unit_price,
         amount=Money(line.amount_minor, currency),
         period=Period(line.period_starts_at, line.period_ends_at),
-        plan_key=line.plan_version.plan.key,
-        plan_version=line.plan_version.number,
         explanation=line.explanation,
-    )
-
-
-def _run(run: BillingRun) -> RunRow:
-    return RunRow(
-        id=run.id,
-        at=run.at,
-        finalize=run.finalize,
-        tenant_key=run.tenant_key,
-        state=RunState(run.state),
-        due=run.due,
-        drafted=run.drafted,
-        finalized=run.finalized,
-        unchanged=run.unchanged,
-        parked=tuple(
-            ParkedTenant(
-                tenant_key=each.get("tenant", ""),
-                code=each.get("code", ""),
-                detail=each.get("detail", ""),
-            )
-            for each in run.parked
-        ),
-        totals=tuple(Money.of(amount, code) for code, amount in sorted(run.totals.items())),
-        error=run.error,
-        requested_by=run.requested_by,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        progressed_at=run.progressed_at,
-        finished_at=run.finished_at,
     )
