@@ -80,6 +80,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# Staff enrol a second factor before the console opens, wherever the service is really exposed.
+SUMMIT_REQUIRE_STAFF_MFA = ENVIRONMENT.https_only
+
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from config import health
+from config import health, start
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.alive, name="healthz"),
@@ -15,4 +15,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("console/", include("console.urls")),
     path("portal/", include("portal.urls")),
     path("", include("ui.urls")),
+    path("", start.start, name="start"),
 ]
+
+handler400 = "ui.errors.bad_request"
+handler403 = "ui.errors.forbidden"
+handler404 = "ui.errors.not_found"
+handler500 = "ui.errors.server_error"

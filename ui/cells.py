@@ -156,6 +156,8 @@ def as_export(value: Cell) -> str:
 
 def neutralised(text: str) -> str:
     """The text with a single quote before it where it begins like a formula."""
-    if text.startswith(("=", "+", "-", "−", "@", "\t", "\r", "\n", "\0")):  # the minus sign is meant
+    if text.startswith(
+        ("=", "+", "-", "−", "@", "\t", "\r", "\n", "\0")
+    ):  # the minus sign is meant
         return "'" + text
     return text

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_compact_decimal, format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal
 
 from kernel.currencies import exponent
 from kernel.money import Money
@@ -53,11 +53,6 @@ def quantity_text(value: Decimal | int, *, language: str) -> str:
     places = max(0, -int(number.as_tuple().exponent))
     pattern = "#,##0." + "0" * places if places else "#,##0"
     return str(format_decimal(number, pattern, locale=locale_of(language))).replace("-", "−")
-
-
-def compact_text(value: Decimal | int, *, language: str) -> str:
-    """A large quantity in short: 1.2M, 120万."""
-    return str(format_compact_decimal(value, locale=locale_of(language), fraction_digits=1))
 
 
 def date_text(value: date, *, language: str) -> str:

@@ -275,12 +275,12 @@ def invoice_rows(
         .order_by("currency")
     ]
     order = _ORDER.get(sort, _ORDER["issued"])
-    direction = (
-        (lambda name: F(name).desc(nulls_first=True))
-        if descending
-        else (lambda name: F(name).asc(nulls_last=True))
+    page = found.select_related("tenant").order_by(
+        *(
+            F(name).desc(nulls_first=True) if descending else F(name).asc(nulls_last=True)
+            for name in order
+        )
     )
-    page = found.select_related("tenant").order_by(*(direction(name) for name in order))
     return InvoicePage(
         rows=tuple(_row(invoice, now=now) for invoice in page[offset : offset + limit]),
         total=found.count(),

@@ -44,12 +44,6 @@ def quantity(value: Decimal | int | None) -> str:
 
 
 @register.filter
-def compact(value: Decimal | int) -> str:
-    """A large quantity in short."""
-    return formats.compact_text(value, language=_language())
-
-
-@register.filter
 def day(value: date | None) -> str:
     """A date; a dash for none."""
     return "—" if value is None else formats.date_text(value, language=_language())
@@ -132,7 +126,9 @@ def field(bound: BoundField, unlabeled: bool = False) -> dict[str, Any]:
     if bound.errors:
         described.append(f"{bound.auto_id}_errors")
     css = {"select": "form-select", "checkbox": "form-check-input", "radio": "form-check-input"}
-    attributes = {"class": css.get(kind, "form-control") + (" is-invalid" if bound.errors else "")}
+    attributes: dict[str, str | bool] = {
+        "class": css.get(kind, "form-control") + (" is-invalid" if bound.errors else "")
+    }
     if described:
         attributes["aria-describedby"] = " ".join(described)
     if bound.errors:
