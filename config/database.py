@@ -7,6 +7,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections, transaction
+from psycopg2 import sql
 
 from config.postgres import roles
 from tenants import row_security
@@ -40,6 +41,11 @@ def set_up(*, verbosity: int = 1) -> None:
                     "INSERT INTO summit_schema (fingerprint) VALUES (%s)"
                     " ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint",
                     [fingerprint()],
+                )
+                cursor.execute(
+                    sql.SQL("GRANT SELECT ON summit_schema TO {}, {}").format(
+                        sql.Identifier(web), sql.Identifier(jobs)
+                    )
                 )
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtextextended('summit set-up', 0))")

@@ -1,6 +1,18 @@
-"""Boundaries of a subscription's periods, from dates alone. Pure."""
+"""Boundaries of a subscription's periods, from dates alone. Pure.
 
+A boundary is a local day at whose midnight a document falls due: it bills the arrears of the period
+that ends there and the advance of the one that begins there. Boundaries follow from the start, the
+anchor and the plan's interval; no stored state decides them.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from kernel.period import Interval, Period, calendar_anchor, local_day, local_midnight, period_of_day
+
+_ONE_DAY = timedelta(days=1)
 
 
 class Anchor(StrEnum):
@@ -13,3 +25,73 @@ class Anchor(StrEnum):
 class SubscriptionStatus(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePeriod:
+    """A billing period and the part of it in which the subscription served."""
+
+    full: Period
+    served: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """What one document covers: the period that ended and the one that begins; None where none."""
+
+    at: datetime
+    ended: ServicePeriod | None
+    opened: ServicePeriod | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cadence:
+    """When a subscription's periods are cut.
+
+    `starts_on` is the first billed local day; `ends_on` the first day no longer served (None: open).
+    """
+
+    starts_on: date
+    ends_on: date | None
+    anchor: Anchor
+    interval: Interval
+    interval_count: int
+    zone: ZoneInfo
+
+    def first_boundary(self) -> datetime:
+        return local_midnight(self.starts_on, self.zone)
+
+    def boundary(self, at: datetime) -> Boundary:
+        """What falls due at `at`, which must be one of the boundaries."""
+        day = local_day(at, self.zone)
+        ended = self._period(day - _ONE_DAY) if day > self.starts_on else None
+        opened = self._period(day) if self.ends_on is None or day < self.ends_on else None
+        return Boundary(at=at, ended=ended, opened=opened)
+
+    def after(self, at: datetime) -> datetime | None:
+        """The boundary that follows `at`; None when `at` was the last."""
+        day = local_day(at, self.zone)
+        if self.ends_on is not None and day >= self.ends_on:
+            return None
+        _, following = self._grid(day)
+        if self.ends_on is not None and following > self.ends_on:
+            following = self.ends_on
+        return local_midnight(following, self.zone)
+
+    def _grid(self, day: date) -> tuple[date, date]:
+        anchor = (
+            calendar_anchor(self.starts_on, self.interval)
+            if self.anchor is Anchor.CALENDAR
+            else self.starts_on
+        )
+        return period_of_day(
+            day=day, anchor=anchor, interval=self.interval, interval_count=self.interval_count
+        )
+
+    def _period(self, day: date) -> ServicePeriod:
+        starts_on, ends_on = self._grid(day)
+        served_to = ends_on if self.ends_on is None else min(ends_on, self.ends_on)
+        return ServicePeriod(
+            full=Period.of_days(starts_on, ends_on, self.zone),
+            served=Period.of_days(max(starts_on, self.starts_on), served_to, self.zone),
+        )

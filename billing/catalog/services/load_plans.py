@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from billing.catalog.domain import content_hash, parse_plan
+from billing.catalog.domain import parse_plan
 from billing.catalog.models import Plan, PlanVersion
 from kernel import ids
 from kernel.errors import Invalid
@@ -50,19 +50,18 @@ def load_plans(
             key=terms.key, defaults={"id": ids.new_id(), "created_at": now}
         )
         latest = PlanVersion.objects.filter(plan=plan).order_by("-number").first()
-        digest = content_hash(document)
+        digest = bytes.fromhex(terms.content_hash)
         if latest is not None and bytes(latest.content_hash) == digest:
             loaded.append(LoadedPlan(key=terms.key, version=latest.number, created=False))
             continue
         number = latest.number + 1 if latest else 1
-        effective_from = document.get("effective_from")
         PlanVersion.objects.create(
             id=ids.new_id(),
             plan=plan,
             number=number,
             document=dict(document),
             content_hash=digest,
-            effective_from=date.fromisoformat(effective_from) if effective_from else None,
+            effective_from=terms.effective_from,
             created_at=now,
         )
         loaded.append(LoadedPlan(key=terms.key, version=number, created=True))

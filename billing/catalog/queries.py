@@ -1,0 +1,69 @@
+"""Reading the catalogue."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from billing.catalog.domain import parse_plan
+from billing.catalog.models import PlanVersion
+from billing.rating.terms import PlanTerms
+from metering.meters.domain import METERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """A plan version with its terms parsed."""
+
+    id: UUID
+    plan_key: str
+    number: int
+    effective_from: date | None
+    created_at: datetime
+    document: dict[str, Any]
+    terms: PlanTerms
+
+
+_parsed: dict[UUID, PlanTerms] = {}
+
+
+def terms_of(*, version_id: UUID, document: dict[str, Any]) -> PlanTerms:
+    """The parsed terms of a version; a version never changes, so each is parsed once a process."""
+    terms = _parsed.get(version_id)
+    if terms is None:
+        terms = parse_plan(document, known_meters=frozenset(METERS))
+        _parsed[version_id] = terms
+    return terms
+
+
+def versions_of(*, plan_key: str) -> list[StoredVersion]:
+    """All versions of a plan, oldest first; empty when there is no such plan."""
+    return [
+        _stored(row)
+        for row in PlanVersion.objects.filter(plan__key=plan_key)
+        .select_related("plan")
+        .order_by("number")
+    ]
+
+
+def latest_versions(*, limit: int, after_key: str = "") -> list[StoredVersion]:
+    """The newest version of each plan, by plan key, a page at a time."""
+    rows = (
+        PlanVersion.objects.filter(plan__key__gt=after_key)
+        .select_related("plan")
+        .order_by("plan__key", "-number")
+        .distinct("plan__key")[:limit]
+    )
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: PlanVersion) -> StoredVersion:
+    return StoredVersion(
+        id=row.id,
+        plan_key=row.plan.key,
+        number=row.number,
+        effective_from=row.effective_from,
+        created_at=row.created_at,
+        document=row.document,
+        terms=terms_of(version_id=row.id, document=row.document),
+    )

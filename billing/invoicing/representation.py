@@ -1,0 +1,74 @@
+"""An invoice as the command line and the API show it (contract section 4)."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from billing.invoicing.queries import InvoiceDetail, InvoiceRow, LineRow
+from kernel.ids import public_id
+from kernel.money import Money
+from kernel.period import Period
+
+
+def invoice_document(detail: InvoiceDetail) -> dict[str, Any]:
+    """The whole invoice: amounts and quantities as strings, instants in the invoice's zone."""
+    zone = detail.invoice.zone
+    return {
+        **invoice_summary(detail.invoice),
+        "lines": [_line(line, zone) for line in detail.lines],
+    }
+
+
+def invoice_summary(row: InvoiceRow) -> dict[str, Any]:
+    """An invoice without its lines, as lists show it."""
+    zone = row.zone
+    return {
+        "id": public_id("inv", row.id),
+        "number": row.number or None,
+        "tenant": row.tenant_key,
+        "status": row.status.value,
+        "issued_at": _instant(row.issued_at, zone),
+        "due_on": row.due_on.isoformat() if row.due_on else None,
+        "period": _period(row.period, zone),
+        "currency": row.currency,
+        "subtotal": _amount(row.subtotal),
+        "discount_total": _amount(row.discount),
+        "tax_total": _amount(row.tax),
+        "total": _amount(row.total),
+        "due": _amount(row.due),
+    }
+
+
+def _line(line: LineRow, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "key": line.key,
+        "kind": line.kind,
+        "app": line.app_key or None,
+        "description": line.description,
+        "quantity": plain(line.quantity),
+        "unit_price": None if line.unit_price is None else plain(line.unit_price),
+        "amount": _amount(line.amount),
+        "period": _period(line.period, zone),
+        "explanation": line.explanation,
+    }
+
+
+def plain(number: Decimal) -> str:
+    """A decimal without needless zeros or an exponent: 35, 0.5."""
+    return f"{number.normalize():f}"
+
+
+def _amount(money: Money) -> str:
+    return f"{money.amount:f}"
+
+
+def _instant(instant: datetime | None, zone: ZoneInfo) -> str | None:
+    return None if instant is None else instant.astimezone(zone).isoformat()
+
+
+def _period(period: Period, zone: ZoneInfo) -> dict[str, str | None]:
+    return {
+        "starts_at": _instant(period.starts_at, zone),
+        "ends_at": _instant(period.ends_at, zone),
+    }

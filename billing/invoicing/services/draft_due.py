@@ -1,0 +1,174 @@
+"""Draft what is due: one chunk of subscriptions a transaction."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from billing.invoicing.contracts import Span, load_contracts, load_usage
+from billing.invoicing.drafting import Contract, Draft, draft_document
+from billing.invoicing.lines import content_hash, line_rows
+from billing.invoicing.models import Invoice, InvoiceLine
+from billing.rating.usage import Usage
+from billing.subscriptions.domain import Boundary
+from billing.subscriptions.models import Subscription
+from kernel import ids
+from kernel.errors import Conflict, DomainError
+from tenants.scope import system_scope
+
+CHUNK = 200
+BOUNDARIES = 36
+"""How many documents of one subscription a chunk drafts at most; the next chunk goes on. It bounds
+memory when years are caught up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A tenant whose data contradict: it is left out, with the reason, and the others go on."""
+
+    tenant: str
+    code: str
+    detail: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Drafted:
+    """What one chunk did; `subscriptions` 0 means that nothing was left to do."""
+
+    subscriptions: int = 0
+    drafted: int = 0
+    parked: list[Parked] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") -> Drafted:
+    """Draft the documents of up to `CHUNK` subscriptions that have boundaries at or before `at`.
+
+    A few statements whatever the number of tenants. The cursor of each subscription moves in the
+    same transaction, and (subscription, boundary) is unique: killed anywhere and run again, no
+    period is drafted twice or left out.
+    """
+    with system_scope(purpose="draft due invoices"):
+        rows = list(
+            Subscription.objects.select_for_update(of=("self",))
+            .select_related("plan_version", "tenant")
+            .filter(next_boundary_at__lte=at, parked_code="")
+            .filter(**({"tenant__key": tenant_key} if tenant_key else {}))
+            .order_by("next_boundary_at", "id")[:CHUNK]
+        )
+        outcome = Drafted(subscriptions=len(rows))
+        if not rows:
+            return outcome
+        contracts = load_contracts(rows)
+        due = {row.id: due_boundaries(row, contracts[row.id], at=at) for row in rows}
+        billed = _already_billed(rows, due)
+        usage = load_usage(
+            spans=[
+                span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))
+            ],
+            meters={meter for contract in contracts.values() for meter in contract.meters},
+        )
+        invoices: list[Invoice] = []
+        lines: list[InvoiceLine] = []
+        for row in rows:
+            contract = contracts[row.id]
+            try:
+                if row.id in billed:
+                    raise Conflict(
+                        "period_already_billed",
+                        f"The period at {billed[row.id].isoformat()} has a document already, though "
+                        "the subscription says that it is due.",
+                    )
+                drafts = _drafts(contract, due[row.id], usage.get(row.tenant_id, {}))
+            except DomainError as error:
+                row.parked_code, row.parked_detail = error.code, error.message
+                outcome.parked.append(
+                    Parked(tenant=contract.tenant_key, code=error.code, detail=error.message)
+                )
+                continue
+            for draft in drafts:
+                invoice = _invoice_row(contract, draft, seller=seller, at=at)
+                invoices.append(invoice)
+                lines.extend(line_rows(invoice_id=invoice.id, contract=contract, draft=draft))
+                outcome.totals[draft.currency] += draft.subtotal.minor
+            row.next_boundary_at = contract.cadence.after(due[row.id][-1].at)
+        Invoice.objects.bulk_create(invoices, batch_size=1000)
+        InvoiceLine.objects.bulk_create(lines, batch_size=1000)
+        Subscription.objects.bulk_update(
+            rows, ["next_boundary_at", "parked_code", "parked_detail"], batch_size=500
+        )
+        outcome.drafted = len(invoices)
+        return outcome
+
+
+def due_boundaries(row: Subscription, contract: Contract, *, at: datetime) -> list[Boundary]:
+    """The boundaries of a subscription from its cursor to `at`, at most `BOUNDARIES`."""
+    due: list[Boundary] = []
+    boundary_at = row.next_boundary_at
+    while boundary_at is not None and boundary_at <= at and len(due) < BOUNDARIES:
+        due.append(contract.cadence.boundary(boundary_at))
+        boundary_at = contract.cadence.after(boundary_at)
+    return due
+
+
+def usage_span(contract: Contract, boundaries: Sequence[Boundary]) -> Span | None:
+    """The local days whose usage these boundaries bill; None when they bill none."""
+    served = [each.ended.served for each in boundaries if each.ended is not None]
+    if not served or not contract.meters:
+        return None
+    zone = contract.cadence.zone
+    return Span(
+        tenant_id=contract.tenant_id,
+        from_day=min(period.first_day(zone) for period in served),
+        to_day=max(period.end_day(zone) for period in served),
+    )
+
+
+def _already_billed(
+    rows: Sequence[Subscription], due: dict[UUID, list[Boundary]]
+) -> dict[UUID, datetime]:
+    """Subscriptions that have a document at a boundary that is said to be due (item 11)."""
+    found: dict[UUID, datetime] = {}
+    earliest = min(each.at for boundaries in due.values() for each in boundaries)
+    for subscription_id, boundary_at in Invoice.objects.filter(
+        tenant_id__in=[row.tenant_id for row in rows],
+        subscription_id__in=[row.id for row in rows],
+        boundary_at__gte=earliest,
+    ).values_list("subscription_id", "boundary_at"):
+        if any(each.at == boundary_at for each in due[subscription_id]):
+            found[subscription_id] = boundary_at
+    return found
+
+
+def _drafts(
+    contract: Contract, boundaries: Sequence[Boundary], usage: Usage
+) -> list[Draft]:
+    drafts = []
+    for boundary in boundaries:
+        draft = draft_document(contract=contract, boundary=boundary, usage=usage)
+        # Late usage may still fill an empty document that waits for it; any other stays empty.
+        if draft is not None and (draft.waits_for_usage or not draft.is_empty):
+            drafts.append(draft)
+    return drafts
+
+
+def _invoice_row(contract: Contract, draft: Draft, *, seller: str, at: datetime) -> Invoice:
+    subtotal = draft.subtotal.minor
+    return Invoice(
+        id=ids.new_id(),
+        tenant_id=contract.tenant_id,
+        seller_id=seller,
+        subscription_id=contract.subscription_id,
+        currency=draft.currency,
+        timezone=contract.cadence.zone.key,
+        language=contract.language,
+        boundary_at=draft.boundary_at,
+        period_starts_at=draft.period.starts_at,
+        period_ends_at=draft.period.ends_at,
+        finalize_at=draft.finalize_at,
+        subtotal_minor=subtotal,
+        total_minor=subtotal,
+        content_hash=content_hash(draft),
+        created_at=at,
+    )

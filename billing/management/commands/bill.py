@@ -1,0 +1,57 @@
+"""Bill all that is due at an instant."""
+
+import time
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from billing.invoicing.services.run_billing import RunResult, create_run, execute_run
+from kernel import clock
+from tenants.scope import system_scope
+from work.commands import SummitCommand, instant_argument
+
+
+class Command(SummitCommand):
+    help = (
+        "Draft the invoices that are due at an instant and, with --finalize, finalise those whose "
+        "grace is over. Repeatable: what was done is not done again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--at", type=instant_argument, required=True, metavar="INSTANT")
+        parser.add_argument("--tenant", default="", metavar="KEY", help="Bill this tenant only.")
+        parser.add_argument("--finalize", action="store_true")
+
+    def handle(
+        self, *args: Any, at: datetime, tenant: str, finalize: bool, **options: Any
+    ) -> None:
+        began = time.monotonic()
+        with system_scope(purpose="bill", actor="command"):
+            run_id = create_run(
+                at=at,
+                finalize=finalize,
+                tenant_key=tenant,
+                requested_by="command:bill",
+                now=clock.now(),
+            )
+        result = execute_run(run_id=run_id, clock=clock.now, on_progress=self._tell)
+        seconds = time.monotonic() - began
+        self.emit(
+            {
+                "due": result.due,
+                "drafted": result.drafted,
+                "finalized": result.finalized,
+                "unchanged": result.unchanged,
+                "parked": [
+                    {"tenant": each.tenant, "code": each.code, "detail": each.detail}
+                    for each in result.parked
+                ],
+                "totals": {code: f"{money.amount:f}" for code, money in result.totals.items()},
+                "seconds": round(seconds, 3),
+            },
+            failed=bool(result.parked),
+        )
+
+    def _tell(self, result: RunResult) -> None:
+        self.progress(f"{result.drafted} drafted, {result.finalized} finalised")

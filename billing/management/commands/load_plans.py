@@ -1,0 +1,83 @@
+"""Load plans from a JSON file into the catalogue."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from billing.catalog.services import load_plans
+from kernel import clock
+from kernel.errors import DomainError
+from metering.meters.domain import METERS
+from tenants.scope import system_scope
+from work.commands import CommandFault, SummitCommand, WrongUse
+
+
+class Command(SummitCommand):
+    help = (
+        "Load plans (one plan, a list of plans, or an object with a list under \"plans\") as new "
+        "versions where they differ from the latest. A wrong plan is refused with all its faults, "
+        "and nothing is loaded."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", help="JSON file, or - for stdin.")
+
+    def handle(self, *args: Any, file: str, **options: Any) -> None:
+        documents = _read(file)
+        try:
+            with system_scope(purpose="load plans", actor="command"):
+                loaded = load_plans(
+                    documents=documents,
+                    known_meters=frozenset(METERS),
+                    now=clock.now(),
+                    actor="command:load_plans",
+                )
+        except DomainError as error:
+            faults = getattr(error, "faults", None)
+            if not faults:
+                raise
+            self.emit(
+                {
+                    "error": {"code": error.code, "message": error.message},
+                    "faults": [
+                        {"path": fault.path, "code": fault.code, "message": fault.message}
+                        for fault in faults
+                    ],
+                },
+                failed=True,
+            )
+            return
+        self.emit(
+            {
+                "plans": [
+                    {"key": each.key, "version": each.version, "created": each.created}
+                    for each in loaded
+                ]
+            }
+        )
+
+
+def _read(file: str) -> Sequence[Mapping[str, Any]]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        content = json.loads(text)
+    except UnicodeDecodeError:
+        raise WrongUse(f"{file} is not UTF-8 text.", code="not_utf8") from None
+    except json.JSONDecodeError as error:
+        raise CommandFault(
+            f"{file} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.",
+            code="not_json",
+        ) from None
+    if isinstance(content, Mapping) and isinstance(content.get("plans"), list):
+        content = content["plans"]
+    documents = content if isinstance(content, list) else [content]
+    if not documents or not all(isinstance(each, Mapping) for each in documents):
+        raise CommandFault(
+            f"{file} must hold a plan, a list of plans, or an object with a list under \"plans\".",
+            code="not_a_plan",
+        )
+    return documents

@@ -1,0 +1,39 @@
+"""Check the journal: every transaction balances, every issued invoice is posted at its total."""
+
+from typing import Any
+
+from billing.ledger.queries import account_balances, first_drift, first_imbalance
+from tenants.scope import system_scope
+from work.commands import SummitCommand
+
+
+class Command(SummitCommand):
+    help = "Check that the ledger balances and agrees with the invoices; name the first bad row."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with system_scope(purpose="verify the ledger", actor="command"):
+            imbalance = first_imbalance()
+            drift = first_drift()
+            balances = account_balances()
+        document: dict[str, Any] = {
+            "ok": imbalance is None and drift is None,
+            "balances": [
+                {"account": account, "currency": currency, "amount": f"{money.amount:f}"}
+                for (account, currency), money in balances.items()
+            ],
+        }
+        if imbalance is not None:
+            document["first_bad"] = {
+                "code": "unbalanced_transaction",
+                "transaction": imbalance.transaction_id,
+                "currency": imbalance.currency,
+                "rest_minor": imbalance.rest_minor,
+            }
+        elif drift is not None:
+            document["first_bad"] = {
+                "code": "invoice_posting_differs",
+                "invoice": drift.number,
+                "invoice_minor": drift.invoice_minor,
+                "posted_minor": drift.posted_minor,
+            }
+        self.emit(document, failed=not document["ok"])

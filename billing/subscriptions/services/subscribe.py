@@ -1,0 +1,144 @@
+"""Start subscriptions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.queries import StoredVersion, versions_of
+from billing.subscriptions.domain import Anchor
+from billing.subscriptions.models import Subscription
+from kernel import ids
+from kernel.errors import Conflict, Invalid, NotFound
+from kernel.period import local_day, local_midnight
+from tenants import audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSubscription:
+    """A tenant, its contract's zone, and when it starts."""
+
+    tenant_id: UUID
+    timezone: str
+    starts_at: datetime
+    anchor: Anchor = Anchor.CALENDAR
+
+
+def subscribe(*, plan_key: str, subscription: NewSubscription, now: datetime, actor: str) -> UUID:
+    """Start one subscription in the caller's scope; see `subscribe_many`."""
+    return subscribe_many(
+        plan_key=plan_key, subscriptions=[subscription], now=now, actor=actor
+    )[0]
+
+
+def subscribe_many(
+    *, plan_key: str, subscriptions: Sequence[NewSubscription], now: datetime, actor: str
+) -> list[UUID]:
+    """Start subscriptions of one plan, all or none, in the caller's scope.
+
+    Each holds the plan version that is in force on its first day. A trial of N days lasts N times
+    24 hours from the start; the day on which it ends is the first that is billed.
+
+    Raises NotFound `plan_not_found`, Conflict `already_subscribed` when a tenant has a subscription
+    that has not ended, Invalid `naive_instant`.
+    """
+    versions = versions_of(plan_key=plan_key)
+    if not versions:
+        raise NotFound(
+            "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
+        )
+    taken = set(
+        Subscription.objects.filter(
+            tenant_id__in=[each.tenant_id for each in subscriptions], status="active"
+        ).values_list("tenant_id", flat=True)
+    )
+    if taken:
+        raise Conflict(
+            "already_subscribed",
+            "The tenant has a subscription that has not ended; change its plan instead.",
+            field="tenant",
+        )
+    rows = [
+        _row(subscription=each, version=_in_force(versions, each), now=now) for each in subscriptions
+    ]
+    Subscription.objects.bulk_create(rows, batch_size=1000)
+    audit.record_many(
+        [
+            audit.Entry(
+                tenant_id=row.tenant_id,
+                actor=actor,
+                action="subscription.started",
+                target=f"subscription:{row.id}",
+                after={
+                    "plan": plan_key,
+                    "starts_at": row.starts_at.isoformat(),
+                    "anchor": row.anchor,
+                },
+            )
+            for row in rows
+        ],
+        now=now,
+    )
+    return [row.id for row in rows]
+
+
+def subscribe_imported(
+    *, plan_key: str, first_days: Mapping[UUID, tuple[str, date]], now: datetime, actor: str
+) -> int:
+    """Subscribe imported tenants from the first of the month of their first usage.
+
+    `first_days` tells each tenant's zone and the local day of its earliest event. Tenants that hold
+    a subscription keep it. Gives how many were subscribed; raises as `subscribe_many`.
+    """
+    subscribed = set(
+        Subscription.objects.filter(tenant_id__in=list(first_days), status="active").values_list(
+            "tenant_id", flat=True
+        )
+    )
+    new = [
+        NewSubscription(
+            tenant_id=tenant_id,
+            timezone=timezone,
+            starts_at=local_midnight(day.replace(day=1), ZoneInfo(timezone)),
+        )
+        for tenant_id, (timezone, day) in first_days.items()
+        if tenant_id not in subscribed
+    ]
+    if not versions_of(plan_key=plan_key):
+        raise NotFound(
+            "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
+        )
+    if new:
+        subscribe_many(plan_key=plan_key, subscriptions=new, now=now, actor=actor)
+    return len(new)
+
+
+def _in_force(versions: Sequence[StoredVersion], subscription: NewSubscription) -> StoredVersion:
+    """The latest version in force on the first day; before the first version's date, the first."""
+    day = local_day(subscription.starts_at, ZoneInfo(subscription.timezone))
+    in_force = [
+        version
+        for version in versions
+        if version.effective_from is None or version.effective_from <= day
+    ]
+    return in_force[-1] if in_force else versions[0]
+
+
+def _row(*, subscription: NewSubscription, version: StoredVersion, now: datetime) -> Subscription:
+    if subscription.starts_at.tzinfo is None:
+        raise Invalid("naive_instant", "starts_at has no offset; give it one.", field="starts_at")
+    zone = ZoneInfo(subscription.timezone)
+    billed_from = subscription.starts_at + timedelta(days=version.terms.trial_days)
+    starts_on = local_day(billed_from, zone)
+    return Subscription(
+        id=ids.new_id(),
+        tenant_id=subscription.tenant_id,
+        plan_version_id=version.id,
+        anchor=subscription.anchor,
+        timezone=subscription.timezone,
+        starts_on=starts_on,
+        starts_at=subscription.starts_at,
+        next_boundary_at=local_midnight(starts_on, zone),
+        created_at=now,
+    )
