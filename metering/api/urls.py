@@ -1,5 +1,5 @@
-"""Addresses."""
+"""Addresses of metering below /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern] = []

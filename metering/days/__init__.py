@@ -1,0 +1,1 @@
+"""Days: a local day that is over is closed, with a digest; nothing changes it afterwards."""

@@ -1,0 +1,1 @@
+"""The verb of days: `close_days`."""

@@ -1,0 +1,20 @@
+"""PostgreSQL's text form of arrays: thousands of values as one parameter. Pure."""
+
+from collections.abc import Iterable
+
+
+def plain_array(values: Iterable[object]) -> str:
+    """An array of values whose text holds no quote, comma, brace, space or backslash: numbers,
+    UUIDs, dates."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def text_array(values: Iterable[str]) -> str:
+    """An array of any texts (without NUL, which PostgreSQL has no place for)."""
+    quoted = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return '{"' + '","'.join(quoted) + '"}' if quoted else "{}"
+
+
+def bytea_array(values: Iterable[bytes]) -> str:
+    """An array of non-empty byte strings."""
+    return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"

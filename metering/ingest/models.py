@@ -1,0 +1,149 @@
+"""Tables of ingest. Rows are facts: written once, never changed.
+
+Keys begin with the tenant so that the tables can be distributed by it, and hold the time of
+arrival where a table will be partitioned by it. Text keys are compared by bytes (collation "C").
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+
+class EventKey(models.Model):
+    """The identity of an accepted event: (tenant, source, id), whatever its time.
+
+    A table of its own, because the unique key of a partitioned table must hold its time. `digest`
+    is a keyed hash of the content, by which another event under the same id is told from a resend.
+    """
+
+    web_access = "append"
+    jobs_access = "append"
+
+    pk = models.CompositePrimaryKey("tenant_id", "source", "event_id")
+    tenant_id = models.UUIDField()
+    source = models.CharField(max_length=200, db_collation="C")
+    event_id = models.CharField(max_length=200, db_collation="C")
+    digest = models.BinaryField(max_length=16)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "metering_event_key"
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.event_id}"
+
+
+class Batch(models.Model):
+    """The events of one tenant that one call accepted; the unit that roll-up folds once."""
+
+    web_access = "append"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.UUIDField()
+    id = models.UUIDField()
+    received_at = models.DateTimeField()
+    events = models.IntegerField()
+    rolled_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "metering_batch"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant_id", "received_at"],
+                name="metering_batch_pending",
+                condition=Q(rolled_up_at__isnull=True),
+            ),
+            models.Index(fields=["tenant_id", "-received_at"], name="metering_batch_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.id}"
+
+
+class Event(models.Model):
+    """One accepted usage event. `day` is its local day in the tenant's zone, cut by Python's zone
+    data at ingest, so that all later steps group by it and agree.
+    """
+
+    web_access = "append"
+    jobs_access = "append"
+
+    pk = models.CompositePrimaryKey("tenant_id", "received_at", "batch_id", "position")
+    tenant_id = models.UUIDField()
+    received_at = models.DateTimeField()
+    batch_id = models.UUIDField()
+    position = models.IntegerField()
+    app_id = models.UUIDField()
+    source = models.CharField(max_length=200, db_collation="C")
+    event_id = models.CharField(max_length=200, db_collation="C")
+    type = models.CharField(max_length=100, db_collation="C")
+    occurred_at = models.DateTimeField()
+    day = models.DateField()
+    user_hash = models.BinaryField(max_length=16, null=True)
+    kind = models.CharField(max_length=64, db_collation="C", default="")
+    count = models.BigIntegerField(default=1)
+
+    class Meta:
+        db_table = "metering_event"
+        indexes: ClassVar = [
+            models.Index(fields=["tenant_id", "app_id", "day"], name="metering_event_day"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(count__gte=1), name="metering_event_count"),
+        ]
+
+    def __str__(self) -> str:
+        return f"event {self.source}/{self.event_id}"
+
+
+class RejectedEvent(models.Model):
+    """Quarantine: an event that was not accepted, and why.
+
+    `content` holds the event's known fields with the end user's id replaced by its keyed hash.
+    `tenant_id` is null for rows of a staff import whose app nobody has.
+    """
+
+    web_access = "append"
+    jobs_access = "append"
+
+    id = models.UUIDField(primary_key=True)
+    tenant_id = models.UUIDField(null=True)
+    received_at = models.DateTimeField()
+    subject = models.CharField(max_length=100, blank=True)
+    source = models.CharField(max_length=200, blank=True)
+    event_id = models.CharField(max_length=200, blank=True)
+    code = models.CharField(max_length=64)
+    detail = models.CharField(max_length=500)
+    content = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "metering_rejected_event"
+        indexes: ClassVar = [
+            models.Index(fields=["tenant_id", "-received_at"], name="metering_rejected_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"rejected {self.code}"
+
+
+class ImportedTenant(models.Model):
+    """A tenant that an import made and a plan that it shall get once its file is read.
+
+    Stays when an import breaks off, so that the next run subscribes it.
+    """
+
+    web_access = "none"
+    jobs_access = "write"
+
+    tenant_id = models.UUIDField(primary_key=True)
+    plan_key = models.CharField(max_length=100)
+    created_at = models.DateTimeField()
+    subscribed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "metering_imported_tenant"
+
+    def __str__(self) -> str:
+        return f"imported {self.tenant_id}"

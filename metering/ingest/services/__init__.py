@@ -1,0 +1,1 @@
+"""The verbs of ingest, one a file: `ingest_events`, `import_usage`."""

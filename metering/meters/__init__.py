@@ -1,0 +1,1 @@
+"""Meters: rules from usage events to a daily quantity."""

@@ -1,0 +1,100 @@
+"""Tables of roll-up: who was active, how much was used, and what was corrected after the close."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class ActiveUser(models.Model):
+    """A mark: this user (keyed hash) was active in this app on this local day."""
+
+    web_access = "read"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "app_id", "day", "user_hash")
+    tenant_id = models.UUIDField()
+    app_id = models.UUIDField()
+    day = models.DateField()
+    user_hash = models.BinaryField(max_length=16)
+
+    class Meta:
+        db_table = "metering_active_user"
+
+    def __str__(self) -> str:
+        return f"active on {self.day}"
+
+
+class DailyUsage(models.Model):
+    """The exact value of a meter for one app, kind and local day, as of the day's close.
+
+    A trigger refuses every change to a closed day; see `Correction`.
+    """
+
+    web_access = "read"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "app_id", "meter", "day", "kind")
+    tenant_id = models.UUIDField()
+    app_id = models.UUIDField()
+    meter = models.CharField(max_length=64, db_collation="C")
+    day = models.DateField()
+    kind = models.CharField(max_length=64, db_collation="C", default="")
+    value = models.DecimalField(max_digits=38, decimal_places=12)
+
+    class Meta:
+        db_table = "metering_daily_usage"
+        indexes: ClassVar = [
+            models.Index(fields=["tenant_id", "day"], name="metering_daily_usage_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.meter} on {self.day}"
+
+
+class Correction(models.Model):
+    """A dated change of a closed day: what arrived, or was found wrong, after its close."""
+
+    web_access = "read"
+    jobs_access = "append"
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.UUIDField()
+    id = models.UUIDField()
+    app_id = models.UUIDField()
+    meter = models.CharField(max_length=64, db_collation="C")
+    day = models.DateField()
+    kind = models.CharField(max_length=64, db_collation="C", default="")
+    delta = models.DecimalField(max_digits=38, decimal_places=12)
+    recorded_at = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+
+    class Meta:
+        db_table = "metering_correction"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant_id", "app_id", "meter", "day"], name="metering_correction_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"correction of {self.meter} on {self.day}"
+
+
+class Watermark(models.Model):
+    """All local days of the tenant before `closed_until` are closed, with usage or without.
+
+    The row is also the lock between roll-up (share) and close (update). Null: nothing is closed.
+    """
+
+    web_access = "read"
+    jobs_access = "write"
+
+    tenant_id = models.UUIDField(primary_key=True)
+    closed_until = models.DateField(null=True)
+    moved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "metering_watermark"
+
+    def __str__(self) -> str:
+        return f"closed until {self.closed_until}"

@@ -1,0 +1,206 @@
+"""Fold stored events into daily usage: each batch once, however many runners there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from metering.ingest.domain.array_literals import plain_array, text_array
+from metering.meters.domain import DAU, MESSAGES
+from tenants.scope import system_scope
+from work.connections import cursor
+
+EVENTS_AT_A_TIME: Final = 200_000
+"""One transaction folds batches of about so many events (and always one batch)."""
+_BATCHES_AT_A_TIME: Final = 5_000
+
+_LATE: Final = "arrived after the day was closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledUp:
+    """What one step or one run folded."""
+
+    batches: int
+    events: int
+
+
+def roll_up(
+    *,
+    now: datetime,
+    tenant_ids: Sequence[UUID] | None = None,
+    most_events: int | None = EVENTS_AT_A_TIME,
+    wait: bool = False,
+) -> RolledUp:
+    """Fold pending batches in the caller's cross-tenant transaction; none left gives zeros.
+
+    Marks, daily usage and the batches' own mark are one transaction, so that a batch counts exactly
+    once. Usage of a closed day becomes a correction. Without `wait`, batches that another runner
+    holds are passed over; with it, they are waited for. `tenant_ids` None means all tenants,
+    `most_events` None all that is pending.
+
+    Locks are taken in one order (watermarks, batches, marks, daily usage; each by its key), so that
+    runners don't deadlock.
+    """
+    with cursor() as execution:
+        tenants = _tenants_locked(execution, tenant_ids=tenant_ids)
+        if not tenants:
+            return RolledUp(batches=0, events=0)
+        batches = _claimed(execution, tenants=tenants, most_events=most_events, wait=wait)
+        if batches:
+            _fold(execution, batches=batches, now=now)
+        return RolledUp(batches=len(batches), events=sum(batch.events for batch in batches))
+
+
+def roll_up_pending(*, now: datetime, tenant_ids: Sequence[UUID] | None = None) -> RolledUp:
+    """Fold everything that was committed before, a transaction a step; opens its own scopes.
+
+    When it returns, also the batches that another runner held at the start are counted.
+    """
+    batches = events = 0
+    for wait in (False, True):
+        while True:
+            with system_scope(purpose="roll up usage"):
+                step = roll_up(now=now, tenant_ids=tenant_ids, wait=wait)
+            if not step.batches:
+                break
+            batches += step.batches
+            events += step.events
+    return RolledUp(batches=batches, events=events)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    tenant_id: UUID
+    id: UUID
+    received_at: datetime
+    events: int
+
+
+def _tenants_locked(execution: Any, *, tenant_ids: Sequence[UUID] | None) -> list[UUID]:
+    """Tenants with pending batches, their watermarks locked against being moved.
+
+    Makes the missing ones first: a close must not slip in where there is no row to lock. Locks no
+    batch yet, because a close holds the watermark when it waits for batches.
+    """
+    execution.execute(
+        """
+        SELECT DISTINCT tenant_id FROM (
+            SELECT tenant_id FROM metering_batch
+             WHERE rolled_up_at IS NULL
+               AND (%(wanted)s::uuid[] IS NULL OR tenant_id = ANY (%(wanted)s::uuid[]))
+             ORDER BY tenant_id, received_at, id
+             LIMIT %(most)s
+        ) AS pending ORDER BY tenant_id
+        """,
+        {
+            "wanted": None if tenant_ids is None else plain_array(tenant_ids),
+            "most": _BATCHES_AT_A_TIME,
+        },
+    )
+    tenants = [tenant_id for (tenant_id,) in execution.fetchall()]
+    if tenants:
+        array = plain_array(tenants)
+        execution.execute(
+            "INSERT INTO metering_watermark (tenant_id)"
+            " SELECT * FROM unnest(%s::uuid[]) ON CONFLICT DO NOTHING",
+            [array],
+        )
+        execution.execute(
+            "SELECT 1 FROM metering_watermark WHERE tenant_id = ANY (%s::uuid[])"
+            " ORDER BY tenant_id FOR SHARE",
+            [array],
+        )
+    return tenants
+
+
+def _claimed(
+    execution: Any, *, tenants: Sequence[UUID], most_events: int | None, wait: bool
+) -> list[_Batch]:
+    execution.execute(
+        f"""
+        SELECT tenant_id, id, received_at, events FROM metering_batch
+         WHERE rolled_up_at IS NULL AND tenant_id = ANY (%(tenants)s::uuid[])
+         ORDER BY tenant_id, received_at, id
+         LIMIT %(most)s FOR UPDATE {"" if wait else "SKIP LOCKED"}
+        """,  # noqa: S608  # nothing from outside
+        {
+            "tenants": plain_array(tenants),
+            "most": None if most_events is None else _BATCHES_AT_A_TIME,
+        },
+    )
+    batches: list[_Batch] = []
+    events = 0
+    for tenant_id, batch_id, received_at, count in execution.fetchall():
+        if batches and most_events is not None and events + count > most_events:
+            break
+        batches.append(
+            _Batch(tenant_id=tenant_id, id=batch_id, received_at=received_at, events=count)
+        )
+        events += count
+    return batches
+
+
+def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
+    claimed = {
+        "tenants": plain_array(batch.tenant_id for batch in batches),
+        "batches": plain_array(batch.id for batch in batches),
+        "received": plain_array(batch.received_at.isoformat() for batch in batches),
+        "now": now,
+    }
+    execution.execute(
+        """
+        WITH claimed AS MATERIALIZED (
+            SELECT * FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[],
+                                 %(received)s::timestamptz[])
+                       AS claimed (tenant_id, batch_id, received_at)
+        ), facts AS MATERIALIZED (
+            SELECT event.tenant_id, app_id, day, type, user_hash, kind, count
+              FROM claimed JOIN metering_event event USING (tenant_id, received_at, batch_id)
+        ), marks AS (
+            INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
+            SELECT DISTINCT tenant_id, app_id, day, user_hash FROM facts
+             WHERE type = ANY (%(active_types)s::text[]) AND user_hash IS NOT NULL
+             ORDER BY tenant_id, app_id, day, user_hash
+            ON CONFLICT DO NOTHING
+            RETURNING tenant_id, app_id, day
+        ), changes AS MATERIALIZED (
+            SELECT tenant_id, app_id, %(dau)s AS meter, day, '' AS kind, count(*) AS value
+              FROM marks GROUP BY tenant_id, app_id, day
+            UNION ALL
+            SELECT tenant_id, app_id, %(messages)s, day, kind, sum(count)
+              FROM facts WHERE type = ANY (%(message_types)s::text[])
+             GROUP BY tenant_id, app_id, day, kind
+        ), corrected AS (
+            INSERT INTO metering_correction (
+                tenant_id, id, app_id, meter, day, kind, delta, recorded_at, reason)
+            SELECT tenant_id, gen_random_uuid(), app_id, meter, day, kind, value, %(now)s, %(late)s
+              FROM changes JOIN metering_watermark USING (tenant_id)
+             WHERE day < closed_until
+        )
+        INSERT INTO metering_daily_usage AS stored (tenant_id, app_id, meter, day, kind, value)
+        SELECT tenant_id, app_id, meter, day, kind, value
+          FROM changes JOIN metering_watermark USING (tenant_id)
+         WHERE closed_until IS NULL OR day >= closed_until
+         ORDER BY tenant_id, app_id, meter, day, kind
+        ON CONFLICT (tenant_id, app_id, meter, day, kind)
+           DO UPDATE SET value = stored.value + excluded.value
+        """,
+        {
+            **claimed,
+            "dau": DAU.key,
+            "messages": MESSAGES.key,
+            "active_types": text_array(sorted(DAU.event_types)),
+            "message_types": text_array(sorted(MESSAGES.event_types)),
+            "late": _LATE,
+        },
+    )
+    execution.execute(
+        """
+        UPDATE metering_batch batch SET rolled_up_at = %(now)s
+          FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[]) AS claimed (tenant_id, id)
+         WHERE batch.tenant_id = claimed.tenant_id AND batch.id = claimed.id
+        """,
+        claimed,
+    )

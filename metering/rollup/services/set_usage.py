@@ -1,0 +1,86 @@
+"""Set a day's value outright, for usage that is counted elsewhere (stories, migrations)."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from kernel.errors import Invalid
+from metering.meters.domain import meter_named
+from work.connections import cursor
+
+
+def set_usage(
+    *,
+    tenant_id: UUID,
+    app_id: UUID,
+    meter: str,
+    day: date,
+    value: Decimal,
+    now: datetime,
+    reason: str,
+    kind: str = "",
+) -> None:
+    """Make `value` the quantity of that app, meter, kind and local day, whatever it was before.
+
+    On an open day the daily value is replaced; on a closed one the difference is recorded as a
+    correction with `reason`. Runs in the caller's cross-tenant transaction. Raises Invalid
+    `unknown_meter`, `negative_usage`.
+    """
+    name = meter_named(meter).key
+    if not value.is_finite() or value < 0:
+        raise Invalid("negative_usage", "A day's value is a number from 0 up.", field="value")
+    values: dict[str, Any] = {
+        "tenant": str(tenant_id),
+        "app": str(app_id),
+        "meter": name,
+        "day": day,
+        "kind": kind,
+        "value": value,
+        "now": now,
+        "reason": reason,
+    }
+    with cursor() as execution:
+        execution.execute(
+            "INSERT INTO metering_watermark (tenant_id) VALUES (%(tenant)s::uuid)"
+            " ON CONFLICT DO NOTHING",
+            values,
+        )
+        execution.execute(
+            "SELECT coalesce(%(day)s < closed_until, false) FROM metering_watermark"
+            " WHERE tenant_id = %(tenant)s::uuid FOR SHARE",
+            values,
+        )
+        (closed,) = execution.fetchone()
+        if not closed:
+            execution.execute(
+                """
+                INSERT INTO metering_daily_usage (tenant_id, app_id, meter, day, kind, value)
+                VALUES (%(tenant)s::uuid, %(app)s::uuid, %(meter)s, %(day)s, %(kind)s, %(value)s)
+                ON CONFLICT (tenant_id, app_id, meter, day, kind)
+                   DO UPDATE SET value = excluded.value
+                """,
+                values,
+            )
+            return
+        execution.execute(
+            """
+            INSERT INTO metering_correction (
+                tenant_id, id, app_id, meter, day, kind, delta, recorded_at, reason)
+            SELECT %(tenant)s::uuid, gen_random_uuid(), %(app)s::uuid, %(meter)s, %(day)s, %(kind)s,
+                   %(value)s - stored.value, %(now)s, %(reason)s
+              FROM (
+                SELECT coalesce(sum(value), 0) AS value FROM (
+                    SELECT value FROM metering_daily_usage
+                     WHERE tenant_id = %(tenant)s::uuid AND app_id = %(app)s::uuid
+                       AND meter = %(meter)s AND day = %(day)s AND kind = %(kind)s
+                    UNION ALL
+                    SELECT delta FROM metering_correction
+                     WHERE tenant_id = %(tenant)s::uuid AND app_id = %(app)s::uuid
+                       AND meter = %(meter)s AND day = %(day)s AND kind = %(kind)s
+                ) AS parts
+              ) AS stored
+             WHERE stored.value <> %(value)s
+            """,
+            values,
+        )

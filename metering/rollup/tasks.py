@@ -1,0 +1,25 @@
+"""Roll-up as due work: asked for by each batch in its own transaction, and once a minute anyway."""
+
+from datetime import timedelta
+
+from metering.rollup.services.roll_up import roll_up_pending
+from work.jobs import JobRun
+from work.registry import Result, job_kind, schedule
+
+
+@job_kind("metering.roll_up", lease_seconds=600)
+def roll_up(job: JobRun) -> Result:
+    """Fold all that is pending, so that of many jobs at once the first does the work.
+
+    It may run twice or side by side: a batch is folded and marked in one transaction.
+    """
+    folded = roll_up_pending(now=job.now)
+    return {"batches": folded.batches, "events": folded.events}
+
+
+schedule(
+    name="metering.roll_up",
+    every=timedelta(minutes=1),
+    kind="metering.roll_up",
+    catch_up="skip",
+)

@@ -1,0 +1,22 @@
+"""The verbs of metering for other rooms; each is told where it is defined."""
+
+from metering.days.services.close_days import ClosedDays, close_days
+from metering.ingest.services.admit import IngestResult, RejectedItem
+from metering.ingest.services.ingest_events import ingest_events
+from metering.rollup.services.rebuild_usage import Rebuilt, rebuild_usage
+from metering.rollup.services.roll_up import RolledUp, roll_up, roll_up_pending
+from metering.rollup.services.set_usage import set_usage
+
+__all__ = [
+    "ClosedDays",
+    "IngestResult",
+    "Rebuilt",
+    "RejectedItem",
+    "RolledUp",
+    "close_days",
+    "ingest_events",
+    "rebuild_usage",
+    "roll_up",
+    "roll_up_pending",
+    "set_usage",
+]
