@@ -6,8 +6,10 @@ of `kernel.money.round_amount`.
 """
 
 import re
+from collections.abc import Iterable
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from kernel.errors import Invalid
 
@@ -66,7 +68,23 @@ def parse_decimal(
 
 def exact(number: Exact) -> Fraction:
     """The same number as a Fraction."""
+    if isinstance(number, Decimal):
+        return _fraction_of(number)
     return number if isinstance(number, Fraction) else Fraction(number)
+
+
+@lru_cache(maxsize=16384)
+def _fraction_of(number: Decimal) -> Fraction:
+    # The figures of a plan come again with each tenant, and making a Fraction is slow.
+    return Fraction(number)
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum, every digit kept; the plain operator would round to 28 digits."""
+    total = Decimal(0)
+    for number in numbers:
+        total = _WIDE.add(total, number)
+    return total
 
 
 def half_away_from_zero(number: Exact) -> int:
@@ -103,15 +121,27 @@ def trimmed(number: Decimal) -> Decimal:
 
 def plain_text(number: Exact, *, places: int = EXACT_TEXT_PLACES) -> str:
     """The number as people write it: no exponent, no trailing zeros, at most `places` decimals."""
-    if isinstance(number, int):
-        return str(number)
-    if isinstance(number, Fraction) and number.denominator == 1:
-        return str(number.numerator)
     if isinstance(number, Decimal):
-        number = trimmed(number)
-        if _decimals_of(number) <= places:
-            return format(number, "f")
+        if not number:
+            return "0"
+        # Most numbers have few decimals; this way costs a fraction of rounding them.
+        whole, _, decimals = format(number, "f").partition(".")
+        decimals = decimals.rstrip("0")
+        if len(decimals) <= places:
+            return f"{whole}.{decimals}" if decimals else whole
+    elif isinstance(number, int):
+        return str(number)
+    elif number.denominator == 1:
+        return str(number.numerator)
     return format(rounded_decimal(number, places=places), "f")
+
+
+def _decimals_of(number: Decimal) -> int:
+    """How many decimals are written; below zero where whole digits are left out, as in 1E+3."""
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"{number} is not finite")
+    return -exponent
 
 
 def _from_text(text: str, *, field: str) -> Decimal:
@@ -122,14 +152,6 @@ def _from_text(text: str, *, field: str) -> Decimal:
     if _NOT_FINITE.fullmatch(text):
         raise _not_finite(field)
     raise _not_a_decimal(field)
-
-
-def _decimals_of(number: Decimal) -> int:
-    """How many decimals are written; below zero where whole digits are left out, as in 1E+3."""
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise ValueError(f"{number} is not finite")
-    return -exponent
 
 
 def _not_a_decimal(field: str) -> Invalid:

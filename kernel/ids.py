@@ -72,9 +72,9 @@ def decode_base62(text: str) -> int:
     return number
 
 
-def public_id(prefix: str, id: UUID) -> str:
-    """The id as interfaces show it: public_id("inv", …) is "inv_" and 22 characters."""
-    return f"{prefix}_{encode_base62(id.int)}"
+def public_id(prefix: str, uuid: UUID) -> str:
+    """The UUID as interfaces show it: public_id("inv", …) is "inv_" and 22 characters."""
+    return f"{prefix}_{encode_base62(uuid.int)}"
 
 
 def parse_public_id(text: str, *, prefix: str) -> UUID:

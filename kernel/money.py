@@ -8,10 +8,9 @@ is exact: sums and differences of equal currencies, and products with integers. 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from kernel.currencies import exponent
-from kernel.decimals import Exact, half_away_from_zero, parse_decimal
+from kernel.decimals import Exact, exact, half_away_from_zero, parse_decimal
 from kernel.errors import Invalid
 
 MAX_MINOR = 2**63 - 1
@@ -83,7 +82,7 @@ class Money:
         return Money(self.minor - other.minor, self.currency)
 
     def __mul__(self, factor: int) -> "Money":
-        if not isinstance(factor, int) or isinstance(factor, bool):
+        if type(factor) is not int:
             return NotImplemented
         return Money(self.minor * factor, self.currency)
 
@@ -121,13 +120,13 @@ class Money:
             )
 
 
-def round_amount(exact: Exact, currency: str) -> Money:
+def round_amount(amount: Exact, currency: str) -> Money:
     """The exact amount, in major units, as Money: half away from zero to the minor unit.
 
     The only place where an amount is rounded. Mirrored amounts round to mirrored money, so that
     an invoice and its credit note cancel to nothing.
     """
-    scaled = Fraction(exact) * 10 ** exponent(currency)
+    scaled = exact(amount) * 10 ** exponent(currency)
     return Money(half_away_from_zero(scaled), currency)
 
 

@@ -1,0 +1,202 @@
+"""Reading one price of a plan document."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from billing.catalog.domain.charges import charge_document, read_charge
+from billing.catalog.domain.faults import PlanFaults
+from billing.catalog.domain.fields import Faults, Fields, is_plain_text
+from billing.rating.aggregations import PeriodAggregation
+from billing.rating.conversion import Conversion, ConversionRounding
+from billing.rating.terms import Metering, PriceTerms, Scope, Timing, ZeroUsage
+from kernel.decimals import plain_text
+
+_ZERO = Decimal(0)
+_ONLY_WITH_METER = ("scope", "period_aggregation", "k", "filter")
+_NEEDS_RAW_USAGE = ("distinct", "time_weighted_mean")
+_HIGHEST_K = 366
+
+
+def parse_price(document: object, *, path: str = "price") -> PriceTerms:
+    """The terms of a price that stands alone, as the calculator takes it.
+
+    It needs neither key nor meter; a meter's name is not checked. Raises PlanFaults.
+    """
+    faults = Faults()
+    terms = read_price(
+        Fields(document, path=path, faults=faults), known_meters=None, default_key="price"
+    )
+    if faults.found:
+        raise PlanFaults(faults.found)
+    return terms
+
+
+def read_price(
+    fields: Fields, *, known_meters: Collection[str] | None, default_key: str | None = None
+) -> PriceTerms:
+    """The terms of one price. With `known_meters` None any meter is taken, and how the days of a
+    period become the quantity may be left out."""
+    key = fields.key("key", default=default_key)
+    charge = read_charge(fields)
+    metering = _read_metering(fields, known_meters=known_meters)
+    is_metered = fields.has("meter")
+    timing = fields.choice(
+        "timing", Timing, default=Timing.IN_ARREARS if is_metered else Timing.IN_ADVANCE
+    )
+    if is_metered and timing is Timing.IN_ADVANCE:
+        fields.fault(
+            "timing",
+            "metered_in_advance",
+            "is in_advance, but usage is known only in arrears; write in_arrears.",
+        )
+    minimum = fields.optional_figure("minimum")
+    maximum = fields.optional_figure("maximum")
+    refuse_minimum_above_maximum(fields, minimum, maximum)
+    terms = PriceTerms(
+        key=key,
+        charge=charge,
+        timing=timing,
+        metering=metering,
+        conversion=_read_conversion(fields),
+        included=fields.figure("included", default=_ZERO),
+        zero_usage=fields.choice("zero_usage", ZeroUsage, default=ZeroUsage.CHARGE),
+        minimum=minimum,
+        maximum=maximum,
+        prorate=fields.flag("prorate", default=False),
+        addon=fields.flag("addon", default=False),
+    )
+    fields.refuse_unknown()
+    return replace(terms, document=price_document(terms))
+
+
+def price_document(terms: PriceTerms) -> dict[str, object]:
+    """The price in the words of a plan document: figures as plain texts, defaults left out."""
+    told: dict[str, object] = {"key": terms.key, **charge_document(terms.charge)}
+    metering = terms.metering
+    if metering is not None:
+        told["meter"] = metering.meter
+        told["period_aggregation"] = metering.period_aggregation.value
+        if metering.period_aggregation is PeriodAggregation.KTH_MAX_DAY:
+            told["k"] = metering.k
+        if metering.scope is not Scope.APP:
+            told["scope"] = metering.scope.value
+        if metering.kinds:
+            told["filter"] = {"kind": list(metering.kinds)}
+    elif terms.timing is not Timing.IN_ADVANCE:
+        told["timing"] = terms.timing.value
+    if terms.conversion is not None:
+        told["convert"] = _conversion_document(terms.conversion)
+    if terms.included:
+        told["included"] = plain_text(terms.included)
+    if terms.zero_usage is not ZeroUsage.CHARGE:
+        told["zero_usage"] = terms.zero_usage.value
+    if terms.minimum is not None:
+        told["minimum"] = plain_text(terms.minimum)
+    if terms.maximum is not None:
+        told["maximum"] = plain_text(terms.maximum)
+    if terms.prorate:
+        told["prorate"] = True
+    if terms.addon:
+        told["addon"] = True
+    return told
+
+
+def refuse_minimum_above_maximum(
+    fields: Fields, minimum: Decimal | None, maximum: Decimal | None
+) -> None:
+    """Fault `minimum_above_maximum`."""
+    if minimum is not None and maximum is not None and minimum > maximum:
+        fields.fault(
+            "minimum",
+            "minimum_above_maximum",
+            f"is above the maximum of {maximum:f}; lower it or raise the maximum.",
+        )
+
+
+def _read_metering(fields: Fields, *, known_meters: Collection[str] | None) -> Metering | None:
+    if not fields.has("meter"):
+        for name in _ONLY_WITH_METER:
+            if known_meters is None:
+                fields.has(name)
+            else:
+                fields.refuse(
+                    name, "needs_meter", "says how usage is counted; give a meter or remove it."
+                )
+        return None
+    meter = fields.text("meter")
+    if known_meters is not None and meter and meter not in known_meters:
+        names = ", ".join(sorted(known_meters))
+        fields.fault("meter", "unknown_meter", f"is not a known meter; write one of {names}.")
+    aggregation = _read_aggregation(fields, is_required=known_meters is not None)
+    k = 1
+    if aggregation is PeriodAggregation.KTH_MAX_DAY:
+        k = fields.whole_number("k", default=None, lowest=1, highest=_HIGHEST_K)
+    else:
+        fields.refuse("k", "needs_kth_max_day", "belongs to kth_max_day; remove it.")
+    return Metering(
+        meter=meter,
+        period_aggregation=aggregation,
+        scope=fields.choice("scope", Scope, default=Scope.APP),
+        k=k,
+        kinds=_read_kinds(fields),
+    )
+
+
+def _read_aggregation(fields: Fields, *, is_required: bool) -> PeriodAggregation:
+    if fields.raw("period_aggregation") in _NEEDS_RAW_USAGE:
+        fields.fault(
+            "period_aggregation",
+            "unsupported_aggregation",
+            f"can't be worked out from daily values; use one of {', '.join(PeriodAggregation)}.",
+        )
+        return PeriodAggregation.SUM
+    return fields.choice(
+        "period_aggregation",
+        PeriodAggregation,
+        default=None if is_required else PeriodAggregation.SUM,
+        code="unknown_aggregation",
+    )
+
+
+def _read_kinds(fields: Fields) -> tuple[str, ...]:
+    """The kinds that a filter lets through: {"kind": "single"} or {"kind": ["single", "group"]}."""
+    if not fields.has("filter"):
+        return ()
+    filtered = fields.nested("filter")
+    if not filtered.is_object:
+        return ()
+    kinds: list[str] = []
+    if isinstance(filtered.raw("kind"), list | tuple):
+        for path, value in filtered.entries("kind"):
+            if isinstance(value, str) and is_plain_text(value):
+                kinds.append(value)
+            else:
+                name = path.removeprefix(f"{filtered.path}.")
+                filtered.fault(name, "not_a_text", "is not a text; write the name of a kind.")
+    else:
+        kinds.append(filtered.text("kind"))
+    filtered.refuse_unknown()
+    return tuple(sorted(set(kinds)))
+
+
+def _read_conversion(fields: Fields) -> Conversion | None:
+    if not fields.has("convert"):
+        return None
+    convert = fields.nested("convert")
+    conversion = Conversion(
+        divide_by=convert.figure("divide_by", above_zero=True),
+        rounding=convert.choice("rounding", ConversionRounding, default=ConversionRounding.NONE),
+        decimals=convert.whole_number("decimals", default=0, lowest=0, highest=12),
+    )
+    convert.refuse_unknown()
+    return conversion
+
+
+def _conversion_document(conversion: Conversion) -> Mapping[str, object]:
+    told: dict[str, object] = {"divide_by": plain_text(conversion.divide_by)}
+    if conversion.rounding is not ConversionRounding.NONE:
+        told["rounding"] = conversion.rounding.value
+        if conversion.decimals:
+            told["decimals"] = conversion.decimals
+    return told

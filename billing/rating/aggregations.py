@@ -1,0 +1,94 @@
+"""Period aggregations: how the days of a period become one quantity.
+
+A day without usage counts as 0: the mean divides by all the days given, and a k-th highest day
+beyond the days with usage is 0. Values are never negative.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import assert_never
+
+from kernel.decimals import exact, exact_sum
+
+
+class PeriodAggregation(StrEnum):
+    """Those that need no more than the exact value of each day."""
+
+    MAX_DAY = "max_day"
+    KTH_MAX_DAY = "kth_max_day"
+    MEAN_DAY = "mean_day"
+    SUM_DAYS = "sum_days"
+    P95_DAY = "p95_day"
+    SUM = "sum"
+    MAX = "max"
+    LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregated:
+    """The quantity, and the days that decided it (none where all days count alike)."""
+
+    value: Fraction
+    decided_by: tuple[date, ...] = ()
+
+
+def aggregate_days(
+    aggregation: PeriodAggregation,
+    *,
+    values: Mapping[date, Decimal],
+    days: Sequence[date],
+    k: int = 1,
+) -> Aggregated:
+    """The quantity of the `days`, which are in order; values of other days don't count.
+
+    `latest` is the value of the last day that has one. `p95_day` is the nearest-rank 95th
+    percentile over all days.
+    """
+    used = {day: value for day in days if (value := values.get(day)) is not None}
+    match aggregation:
+        case PeriodAggregation.SUM | PeriodAggregation.SUM_DAYS:
+            return Aggregated(value=exact(exact_sum(used.values())))
+        case PeriodAggregation.MEAN_DAY:
+            divisor = len(days) or 1
+            return Aggregated(value=exact(exact_sum(used.values())) / divisor)
+        case PeriodAggregation.MAX_DAY | PeriodAggregation.MAX:
+            return _kth_highest(used, k=1)
+        case PeriodAggregation.KTH_MAX_DAY:
+            return _kth_highest(used, k=k)
+        case PeriodAggregation.P95_DAY:
+            rank = -(-95 * len(days) // 100)
+            return _kth_highest(used, k=len(days) - rank + 1)
+        case PeriodAggregation.LATEST:
+            for day in reversed(days):
+                if day in used:
+                    return Aggregated(value=exact(used[day]), decided_by=(day,))
+            return Aggregated(value=Fraction(0))
+        case _:
+            assert_never(aggregation)
+
+
+def summed_by_day(
+    series: Sequence[Mapping[date, Decimal]], *, days: Sequence[date]
+) -> Mapping[date, Decimal]:
+    """The values of several series added day by day; days without any value are left out."""
+    if len(series) == 1:
+        return series[0]
+    summed = {}
+    for day in days:
+        found = [value for values in series if (value := values.get(day)) is not None]
+        if found:
+            summed[day] = exact_sum(found)
+    return summed
+
+
+def _kth_highest(used: Mapping[date, Decimal], *, k: int) -> Aggregated:
+    if k > len(used):
+        return Aggregated(value=Fraction(0))
+    value = max(used.values()) if k == 1 else sorted(used.values(), reverse=True)[k - 1]
+    return Aggregated(
+        value=exact(value), decided_by=tuple(day for day in used if used[day] == value)
+    )

@@ -1,0 +1,46 @@
+"""What a line says of itself in English. The phrase's name and params serve the translations."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from billing.rating.aggregations import PeriodAggregation
+
+PHRASES: Final[Mapping[str, str]] = {
+    "recurring": "{price}",
+    "recurring_times": "{price}, {quantity} times",
+    "recurring_part": "{price}, {share} of the period",
+    "recurring_times_part": "{price}, {quantity} times, {share} of the period",
+    "usage": "{price}: {quantity} ({aggregation})",
+    "usage_of_app": "{price} of {app}: {quantity} ({aggregation})",
+    "usage_above_included": "{price}: {quantity} ({aggregation}), {included} included",
+    "usage_of_app_above_included": (
+        "{price} of {app}: {quantity} ({aggregation}), {included} included"
+    ),
+    "true_up": "{price}: up to the minimum of {minimum}",
+    "true_up_of_app": "{price} of {app}: up to the minimum of {minimum}",
+    "plan_true_up": "Up to the plan's minimum of {minimum}",
+    "plan_cap": "Down to the plan's maximum of {maximum}",
+}
+
+AGGREGATIONS: Final[Mapping[PeriodAggregation, str]] = {
+    PeriodAggregation.MAX_DAY: "highest day",
+    PeriodAggregation.KTH_MAX_DAY: "highest day no. {k}",
+    PeriodAggregation.MEAN_DAY: "mean of the days",
+    PeriodAggregation.SUM_DAYS: "sum of the days",
+    PeriodAggregation.P95_DAY: "95th percentile of the days",
+    PeriodAggregation.SUM: "sum",
+    PeriodAggregation.MAX: "maximum",
+    PeriodAggregation.LATEST: "latest value",
+}
+
+
+def described(phrase: str, params: Mapping[str, str]) -> str:
+    """The phrase in English.
+
+    A param `aggregation` holds the aggregation's code and is put into words with the param `k`.
+    """
+    words = dict(params)
+    if "aggregation" in words:
+        aggregation = PeriodAggregation(words["aggregation"])
+        words["aggregation"] = AGGREGATIONS[aggregation].format(k=words.get("k", ""))
+    return PHRASES[phrase].format_map(words)

@@ -1,0 +1,47 @@
+"""What rating answers: lines with their money, and all that explains it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from kernel.money import Money
+from kernel.period import Period
+
+
+class LineKind(StrEnum):
+    """What a line is for."""
+
+    RECURRING = "recurring"
+    """Due by time, not by usage."""
+    USAGE = "usage"
+    """Due for metered usage."""
+    TRUE_UP = "true_up"
+    """What is missing to an agreed minimum."""
+    CAP = "cap"
+    """What is above the plan's maximum; negative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatedLine:
+    """One amount, rounded once, with its working.
+
+    `unit_price` is None where quantity x unit price isn't the amount (tiers, part periods).
+    `exact` is the amount before rounding. `phrase` and `params` name the description for
+    translation; `description` is its English. `explanation` is ready for JSON: every number is a
+    text, every date `YYYY-MM-DD`.
+    """
+
+    key: str
+    kind: LineKind
+    description: str
+    phrase: str
+    params: Mapping[str, str]
+    quantity: Decimal
+    unit_price: Decimal | None
+    exact: Fraction
+    amount: Money
+    period: Period
+    app_key: str | None
+    explanation: Mapping[str, object]

@@ -1,0 +1,477 @@
+"""From the terms of a plan and the usage of a period to lines: what billing, previews, the
+calculator and simulations call.
+
+For each price: the days of the period are aggregated for its scope, `pricing.price_quantity` turns
+the quantity into an exact amount, and each line's amount is rounded once. Nothing here reads a
+clock or a database, and equal arguments give equal lines.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from billing.rating.aggregations import Aggregated, aggregate_days, summed_by_day
+from billing.rating.charges import Model
+from billing.rating.descriptions import described
+from billing.rating.explanation import (
+    Explanation,
+    explained_aggregation,
+    explained_plan_bound,
+    explained_price,
+)
+from billing.rating.lines import LineKind, RatedLine
+from billing.rating.pricing import Priced, price_quantity
+from billing.rating.proration import DayCount, Proration, proration
+from billing.rating.terms import Metering, PlanTerms, PriceTerms, Scope, Timing
+from billing.rating.usage import DailyValues, Usage, metered_by_app
+from kernel.decimals import Exact, exact, plain_text, rounded_decimal
+from kernel.money import Money, round_amount, total
+from kernel.period import Period
+
+_NO_USAGE: Usage = {}
+_NOTHING_HELD: Mapping[str, Exact] = {}
+_ONE = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingContext:
+    """What all prices of a plan share while a period is rated.
+
+    `served` is the part of `period` for which the terms hold: usage counts on its days only, and
+    proration is its share of the whole.
+    """
+
+    plan_key: str
+    plan_version: int
+    currency: str
+    period: Period
+    served: Period
+    zone: ZoneInfo
+    share: Proration
+    days: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """A quantity with its origin: for which app (None: for the tenant), and from which days."""
+
+    app: str | None
+    quantity: Fraction
+    is_used: bool
+    explained: Explanation
+
+
+def rate_plan(
+    *,
+    terms: PlanTerms,
+    version: int,
+    period: Period,
+    served: Period,
+    zone: ZoneInfo,
+    usage: Usage = _NO_USAGE,
+    timing: Timing,
+    apps: Collection[str] = (),
+    quantities: Mapping[str, Exact] = _NOTHING_HELD,
+) -> list[RatedLine]:
+    """The lines of one billing period, of the prices that are billed at `timing`.
+
+    `usage` may hold other days and meters than are needed. `apps` are the tenant's apps, which
+    decide where a fee is due without usage. `quantities` tells how much is held of a price without
+    a meter (1 unless given) and which add-ons (none unless given).
+
+    A plan's own minimum and maximum bound all its prices of the period, the ones billed in advance
+    too; what they add or take is billed in arrears.
+    """
+    context = _context(
+        plan_key=terms.key,
+        plan_version=version,
+        currency=terms.currency,
+        period=period,
+        served=served,
+        zone=zone,
+        day_count=terms.day_count,
+    )
+    lines = _lines_at(timing, terms, context, usage, apps, quantities)
+    if timing is Timing.IN_ARREARS and (terms.minimum is not None or terms.maximum is not None):
+        in_advance = _lines_at(Timing.IN_ADVANCE, terms, context, usage, apps, quantities)
+        lines.extend(_plan_bound_lines(terms, context, [*in_advance, *lines]))
+    return lines
+
+
+def rate_price(
+    *,
+    price: PriceTerms,
+    currency: str,
+    period: Period,
+    served: Period,
+    zone: ZoneInfo,
+    usage: Usage = _NO_USAGE,
+    plan_key: str,
+    plan_version: int,
+    apps: Collection[str] = (),
+    held: Exact = 1,
+    day_count: DayCount = DayCount.ACTUAL,
+) -> list[RatedLine]:
+    """The lines of one price for one billing period; arguments as of `rate_plan`.
+
+    A price per app has a line for each app with usage, and for each other app where an amount is
+    due without. `held` is how much is held of a price without a meter.
+    """
+    context = _context(
+        plan_key=plan_key,
+        plan_version=plan_version,
+        currency=currency,
+        period=period,
+        served=served,
+        zone=zone,
+        day_count=day_count,
+    )
+    return _price_lines(price, context, usage, apps, held)
+
+
+def _context(
+    *,
+    plan_key: str,
+    plan_version: int,
+    currency: str,
+    period: Period,
+    served: Period,
+    zone: ZoneInfo,
+    day_count: DayCount,
+) -> RatingContext:
+    return RatingContext(
+        plan_key=plan_key,
+        plan_version=plan_version,
+        currency=currency,
+        period=period,
+        served=served,
+        zone=zone,
+        share=proration(part=served, whole=period, zone=zone, day_count=day_count),
+        days=served.days(zone),
+    )
+
+
+def _lines_at(
+    timing: Timing,
+    terms: PlanTerms,
+    context: RatingContext,
+    usage: Usage,
+    apps: Collection[str],
+    quantities: Mapping[str, Exact],
+) -> list[RatedLine]:
+    lines: list[RatedLine] = []
+    rivals: dict[str, list[RatedLine]] = {}
+    for price in terms.prices:
+        if price.timing is not timing:
+            continue
+        held = quantities.get(price.key, 0 if price.addon else 1)
+        if held == 0:
+            continue
+        found = _price_lines(price, context, usage, apps, held)
+        if price.key in terms.max_of:
+            rivals[price.key] = found
+        else:
+            lines.extend(found)
+    if rivals:
+        lines.extend(_dearest(rivals, currency=terms.currency))
+    return lines
+
+
+def _dearest(rivals: Mapping[str, Sequence[RatedLine]], *, currency: str) -> list[RatedLine]:
+    """The lines of the price with the largest sum, the earlier on a tie; each tells of all."""
+    sums = {
+        key: total((line.amount for line in lines), currency=currency)
+        for key, lines in rivals.items()
+    }
+    dearest = max(sums, key=lambda key: sums[key].minor)
+    told = {key: f"{amount.amount:f}" for key, amount in sums.items()}
+    return [
+        replace(line, explanation={**line.explanation, "max_of": told}) for line in rivals[dearest]
+    ]
+
+
+def _price_lines(
+    price: PriceTerms,
+    context: RatingContext,
+    usage: Usage,
+    apps: Collection[str],
+    held: Exact,
+) -> list[RatedLine]:
+    if price.metering is None:
+        return _recurring_lines(price, context, held)
+    lines: list[RatedLine] = []
+    for measured in _measured(price.metering, context, usage, apps):
+        lines.extend(_usage_lines(price, price.metering, context, measured))
+    return lines
+
+
+def _recurring_lines(price: PriceTerms, context: RatingContext, held: Exact) -> list[RatedLine]:
+    count = exact(held)
+    if price.model is Model.FLAT:
+        priced = price_quantity(price, _ONE, ratio=context.share.ratio, times=count)
+    else:
+        priced = price_quantity(price, count, ratio=context.share.ratio)
+    phrase = "recurring"
+    params = {"price": price.key}
+    if count != 1:
+        phrase += "_times"
+        params["quantity"] = plain_text(count)
+    if price.prorate and not context.share.is_whole:
+        phrase += "_part"
+        params["share"] = str(context.share)
+    explained: Explanation = {"held": plain_text(count)}
+    main = _line(
+        price,
+        context,
+        priced,
+        kind=LineKind.RECURRING,
+        phrase=phrase,
+        params=params,
+        app=None,
+        quantity=count,
+        explained=explained,
+    )
+    return [main, *_true_up_lines(price, context, priced, main, app=None, explained=explained)]
+
+
+def _usage_lines(
+    price: PriceTerms, metering: Metering, context: RatingContext, measured: _Measured
+) -> list[RatedLine]:
+    priced = price_quantity(price, measured.quantity, ratio=context.share.ratio)
+    if not measured.is_used and priced.total == 0:
+        return []
+    phrase = "usage"
+    params = {
+        "price": price.key,
+        "quantity": plain_text(measured.quantity, places=6),
+        "aggregation": metering.period_aggregation.value,
+        "k": str(metering.k),
+    }
+    if measured.app is not None:
+        phrase += "_of_app"
+        params["app"] = measured.app
+    if priced.included:
+        phrase += "_above_included"
+        params["included"] = plain_text(priced.included, places=6)
+    main = _line(
+        price,
+        context,
+        priced,
+        kind=LineKind.USAGE,
+        phrase=phrase,
+        params=params,
+        app=measured.app,
+        quantity=priced.chargeable,
+        explained=measured.explained,
+    )
+    true_up = _true_up_lines(
+        price, context, priced, main, app=measured.app, explained=measured.explained
+    )
+    return [main, *true_up]
+
+
+def _measured(
+    metering: Metering, context: RatingContext, usage: Usage, apps: Collection[str]
+) -> Iterable[_Measured]:
+    """The quantities that the price is worked out for, one for each of its scope."""
+    by_app = metered_by_app(usage, metering, days=context.days)
+    match metering.scope:
+        case Scope.APP:
+            for app in sorted({*by_app, *apps}):
+                values = by_app.get(app, {})
+                aggregated = _aggregated(metering, context, values)
+                yield _Measured(
+                    app=app,
+                    quantity=aggregated.value,
+                    is_used=app in by_app,
+                    explained=explained_aggregation(
+                        metering, context.days, {app: (values, aggregated)}, aggregated
+                    ),
+                )
+        case Scope.TENANT:
+            values = summed_by_day(list(by_app.values()), days=context.days)
+            aggregated = _aggregated(metering, context, values)
+            yield _Measured(
+                app=None,
+                quantity=aggregated.value,
+                is_used=bool(by_app),
+                explained=explained_aggregation(
+                    metering, context.days, {"": (values, aggregated)}, aggregated, of=by_app
+                ),
+            )
+        case Scope.TENANT_SUM_OF_PEAKS:
+            parts = {
+                app: (values, _aggregated(metering, context, values))
+                for app, values in by_app.items()
+            }
+            summed = Aggregated(value=sum((part.value for _, part in parts.values()), Fraction(0)))
+            yield _Measured(
+                app=None,
+                quantity=summed.value,
+                is_used=bool(by_app),
+                explained=explained_aggregation(metering, context.days, parts, summed, of=by_app),
+            )
+        case _:
+            assert_never(metering.scope)
+
+
+def _aggregated(metering: Metering, context: RatingContext, values: DailyValues) -> Aggregated:
+    return aggregate_days(
+        metering.period_aggregation, values=values, days=context.days, k=metering.k
+    )
+
+
+def _line(
+    price: PriceTerms,
+    context: RatingContext,
+    priced: Priced,
+    *,
+    kind: LineKind,
+    phrase: str,
+    params: Mapping[str, str],
+    app: str | None,
+    quantity: Fraction,
+    explained: Explanation,
+) -> RatedLine:
+    amount = round_amount(priced.amount, context.currency)
+    shown, unit_price = _quantity_and_unit_price(priced, quantity)
+    return RatedLine(
+        key=price.key,
+        kind=kind,
+        description=described(phrase, params),
+        phrase=phrase,
+        params=params,
+        quantity=shown,
+        unit_price=unit_price,
+        exact=priced.amount,
+        amount=amount,
+        period=context.served,
+        app_key=app,
+        explanation=explained_price(
+            price,
+            priced,
+            plan_key=context.plan_key,
+            plan_version=context.plan_version,
+            share=context.share,
+            explained=explained,
+            exact_amount=priced.amount,
+            amount=amount,
+        ),
+    )
+
+
+def _quantity_and_unit_price(priced: Priced, quantity: Fraction) -> tuple[Decimal, Decimal | None]:
+    """Quantity and unit price as a document shows them; the price only where their product is
+    the exact amount."""
+    if len(priced.lines) == 1:
+        only = priced.lines[0]
+        if not only.flat_fee and only.amount == priced.amount:
+            return rounded_decimal(only.quantity), rounded_decimal(only.unit_price)
+        if not only.unit_price and quantity * only.flat_fee == priced.amount:
+            return rounded_decimal(quantity), rounded_decimal(only.flat_fee)
+    return rounded_decimal(quantity), None
+
+
+def _true_up_lines(
+    price: PriceTerms,
+    context: RatingContext,
+    priced: Priced,
+    main: RatedLine,
+    *,
+    app: str | None,
+    explained: Explanation,
+) -> list[RatedLine]:
+    if not priced.true_up or priced.minimum is None:
+        return []
+    # So that both lines together are the rounded minimum, to the last minor unit.
+    amount = round_amount(priced.total, context.currency) - main.amount
+    phrase = "true_up" if app is None else "true_up_of_app"
+    params = {"price": price.key, "minimum": plain_text(priced.minimum, places=6)}
+    if app is not None:
+        params["app"] = app
+    return [
+        RatedLine(
+            key=price.key,
+            kind=LineKind.TRUE_UP,
+            description=described(phrase, params),
+            phrase=phrase,
+            params=params,
+            quantity=Decimal(1),
+            unit_price=amount.amount,
+            exact=priced.true_up,
+            amount=amount,
+            period=context.served,
+            app_key=app,
+            explanation=explained_price(
+                price,
+                priced,
+                plan_key=context.plan_key,
+                plan_version=context.plan_version,
+                share=context.share,
+                explained=explained,
+                exact_amount=priced.true_up,
+                amount=amount,
+            ),
+        )
+    ]
+
+
+def _plan_bound_lines(
+    terms: PlanTerms, context: RatingContext, lines: Sequence[RatedLine]
+) -> list[RatedLine]:
+    """What the plan's minimum adds to, or its maximum takes from, the sum of the lines."""
+    reached = total((line.amount for line in lines), currency=terms.currency)
+    if terms.minimum is not None:
+        minimum = round_amount(terms.minimum, terms.currency)
+        if reached < minimum:
+            return [
+                _plan_bound_line(
+                    context, lines, minimum - reached, minimum, LineKind.TRUE_UP, "minimum"
+                )
+            ]
+    if terms.maximum is not None:
+        maximum = round_amount(terms.maximum, terms.currency)
+        if reached > maximum:
+            return [
+                _plan_bound_line(
+                    context, lines, maximum - reached, maximum, LineKind.CAP, "maximum"
+                )
+            ]
+    return []
+
+
+def _plan_bound_line(
+    context: RatingContext,
+    lines: Sequence[RatedLine],
+    amount: Money,
+    bound: Money,
+    kind: LineKind,
+    name: str,
+) -> RatedLine:
+    params = {name: f"{bound.amount:f}"}
+    phrase = f"plan_{kind}"
+    return RatedLine(
+        key=f"plan:{name}",
+        kind=kind,
+        description=described(phrase, params),
+        phrase=phrase,
+        params=params,
+        quantity=Decimal(1),
+        unit_price=amount.amount,
+        exact=exact(amount.amount),
+        amount=amount,
+        period=context.served,
+        app_key=None,
+        explanation=explained_plan_bound(
+            plan_key=context.plan_key,
+            plan_version=context.plan_version,
+            name=name,
+            bound=bound,
+            lines=[(line.key, line.app_key, line.amount) for line in lines],
+            amount=amount,
+        ),
+    )
