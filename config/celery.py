@@ -11,9 +11,10 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from celery import Celery
+from celery.signals import worker_ready
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from config.schedule import BEAT_SCHEDULE
 
@@ -60,6 +61,24 @@ def transport_options(url: str) -> dict[str, Any]:
 _broker_url = usable_broker_url(settings.BROKER_URL, debug=settings.DEBUG)
 
 # With DJANGO_SETTINGS_MODULE set, Celery itself closes inherited database connections after fork.
+
+
+class RedeclaredQueue(Queue):
+    """A queue that each message declares anew.
+
+    Kombu remembers what it declared on a connection. When Redis loses its contents but not its
+    connections (a flush, an eviction, a fail-over), the queue's binding is gone, and every later
+    message of that connection, beat's ticks included, would vanish without an error.
+    """
+
+    can_cache_declaration = False
+
+
+def queue(name: str) -> Queue:
+    """A queue with an exchange and a key of its own; Celery would give all the default's."""
+    return RedeclaredQueue(name, Exchange(name, type="direct"), routing_key=name)
+
+
 app = Celery("summit", set_as_current=True)
 app.conf.update(
     broker_url=_broker_url or None,
@@ -70,7 +89,9 @@ app.conf.update(
     broker_pool_acquire_timeout=2,
     imports=["work.tasks"],
     beat_schedule=BEAT_SCHEDULE,
-    task_queues=[Queue("pulse"), Queue("work")],
+    # No state file: what was missed is known to the tables, see `work.schedules`.
+    beat_scheduler="celery.beat:Scheduler",
+    task_queues=[queue("pulse"), queue("work")],
     task_default_queue="work",
     task_default_queue_type="quorum" if _broker_url.startswith(("amqp", "pyamqp")) else "classic",
     task_routes={"work.tick": {"queue": "pulse"}, "work.relay_outbox": {"queue": "pulse"}},
@@ -94,6 +115,12 @@ app.conf.update(
     timezone="UTC",
     enable_utc=True,
 )
+
+
+@worker_ready.connect
+def tick_at_start(**_: Any) -> None:
+    """Begin with what fell due while no worker was there, before beat's first tick."""
+    app.send_task("work.tick", retry=False)
 
 
 __all__ = ["app"]

@@ -161,8 +161,8 @@ class SummitCommand(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """As Django's, with the exit statuses of the module's text."""
-        parser = self.create_parser(argv[0], argv[1])
         self._called_from_command_line = True
+        parser = self.create_parser(argv[0], argv[1])
         options = vars(parser.parse_args(argv[2:]))
         args = options.pop("args", ())
         try:

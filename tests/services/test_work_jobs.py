@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connections, transaction
 from django.db.utils import DatabaseError
-from tests.services import work_kinds
 
 from kernel.errors import Conflict, NotFound
+from tests.services import work_kinds
 from work import claims, jobs, processes, queries
 from work.connections import DEFAULT, JOBS, transaction_on, using_alias
 from work.domain import JobState
@@ -59,9 +59,13 @@ class TestAsking:
         assert work_kinds.effects() == {"one": 1}
 
     def test_rolled_back_with_its_caller(self) -> None:
-        with pytest.raises(ZeroDivisionError), transaction_on(JOBS):
-            jobs.enqueue(kind="test.effect", key="one", payload={})
-            raise ZeroDivisionError
+        def ask_and_fail() -> None:
+            with transaction_on(JOBS):
+                jobs.enqueue(kind="test.effect", key="one", payload={})
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            ask_and_fail()
         assert not Job.objects.using(JOBS).exists()
 
     def test_same_key_of_two_tenants_is_two_jobs(self) -> None:
@@ -100,8 +104,7 @@ class TestAsking:
 
         def ask() -> None:
             barrier.wait()
-            for n in range(25):
-                found.append(asked("test.effect", key=f"{n}"))
+            found.extend(asked("test.effect", key=f"{n}") for n in range(25))
             connections.close_all()
 
         run_threads(ask, 4)
@@ -119,16 +122,18 @@ class TestRowSecurity:
             assert job_id != foreign
             assert list(Job.objects.values_list("pk", flat=True)) == [job_id]
         for tenant_id in (other, None):
-            with pytest.raises(DatabaseError, match="row-level security"), transaction_on(DEFAULT):
+            with transaction_on(DEFAULT):
                 as_tenant(own)
-                jobs.enqueue(kind="test.effect", key="two", payload={}, tenant_id=tenant_id)
+                with pytest.raises(DatabaseError, match="row-level security"), savepoint():
+                    jobs.enqueue(kind="test.effect", key="two", payload={}, tenant_id=tenant_id)
 
     def test_web_role_marks_nothing_done(self) -> None:
         own = uuid4()
         job_id = asked("test.effect", tenant_id=own)
-        with pytest.raises(DatabaseError, match="permission denied"), transaction_on(DEFAULT):
+        with transaction_on(DEFAULT):
             as_tenant(own)
-            Job.objects.filter(pk=job_id).update(state=JobState.DONE)
+            with pytest.raises(DatabaseError, match="permission denied"), savepoint():
+                Job.objects.filter(pk=job_id).update(state=JobState.DONE)
 
     def test_unscoped_web_role_sees_nothing(self) -> None:
         asked("test.effect", tenant_id=uuid4())
@@ -312,9 +317,8 @@ class TestLeases:
         end_lease(job_id)
         assert drained().done == 1
         for late in (run.fence, run.complete):
-            with pytest.raises(LeaseLost), transaction_on(JOBS):
-                work_kinds.note_effect(run)
-                late()
+            with pytest.raises(LeaseLost):
+                effect_and(late, run)
         assert work_kinds.effects() == {"one": 1}
 
     def test_silent_longer_than_its_lease_is_run_again_with_one_effect(self) -> None:
@@ -458,6 +462,16 @@ class TestWhatIsShown:
             assert detail is not None
             assert detail.error_detail == "There is no plan; subscribe the tenant first."
             assert queries.job(job_id=uuid4()) is None
+
+
+def savepoint() -> transaction.Atomic:
+    return transaction.atomic(using=DEFAULT)
+
+
+def effect_and(mark: Callable[[], None], run: JobRun) -> None:
+    with transaction_on(JOBS):
+        work_kinds.note_effect(run)
+        mark()
 
 
 def late_marks(claim: claims.Claim) -> list[Callable[[], object]]:

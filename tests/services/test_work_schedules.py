@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connections
-from tests.services import work_kinds
 
+from tests.services import work_kinds
 from work import jobs, schedules
 from work.connections import JOBS, using_alias
 from work.models import Job, Slot
