@@ -3,21 +3,39 @@
 All run inside the caller's scope, which decides whose usage is seen.
 """
 
-from metering.days.queries import ClosedDay, changed_closed_days, closed_days
+from metering.days.queries import (
+    ClosedDay,
+    DayState,
+    Granularity,
+    ShownApp,
+    ShownUsage,
+    changed_closed_days,
+    closed_days,
+    shown_app,
+    shown_apps,
+    usage_shown,
+)
 from metering.ingest.queries import QuarantinedEvent, rejected_events
 from metering.rollup.queries import (
     CorrectionRow,
+    Span,
     UsageRow,
     closed_until,
     corrections,
     recounted_usage,
     usage,
+    usage_of_spans,
 )
 
 __all__ = [
     "ClosedDay",
     "CorrectionRow",
+    "DayState",
+    "Granularity",
     "QuarantinedEvent",
+    "ShownApp",
+    "ShownUsage",
+    "Span",
     "UsageRow",
     "changed_closed_days",
     "closed_days",
@@ -25,5 +43,9 @@ __all__ = [
     "corrections",
     "recounted_usage",
     "rejected_events",
+    "shown_app",
+    "shown_apps",
     "usage",
+    "usage_of_spans",
+    "usage_shown",
 ]

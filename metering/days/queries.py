@@ -1,12 +1,28 @@
-"""Closed days, and whether they still stand as they were closed."""
+"""Closed days, whether they still stand as they were closed, and usage as people are shown it."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, assert_never
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from kernel.errors import Invalid, NotFound
+from kernel.period import local_day, local_midnight
 from metering.days.models import DayClose
 from metering.ingest.domain.array_literals import plain_array
+from metering.meters.domain import Aggregation, meter_named
+from metering.rollup.queries import (
+    WindowValue,
+    closed_until,
+    distinct_users,
+    usage,
+    usage_in_windows,
+)
+from tenants.models import App
 from work.connections import cursor
 
 
@@ -61,3 +77,195 @@ def changed_closed_days(*, tenant_ids: Sequence[UUID] | None = None) -> list[tup
             {"tenants": None if tenant_ids is None else plain_array(tenant_ids)},
         )
         return [(tenant_id, day) for tenant_id, day in execution.fetchall()]
+
+
+class DayState(StrEnum):
+    """Whether a local day's usage may still change."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Granularity(StrEnum):
+    """The windows in which usage is shown."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+_MOST_DAYS: Final = {Granularity.HOUR: 31, Granularity.DAY: 3700, Granularity.MONTH: 3700}
+_AN_INSTANT: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownApp:
+    """An app whose usage is shown, and the zone that cuts its days."""
+
+    id: UUID
+    key: str
+    tenant_id: UUID
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownUsage:
+    """The usage of one app in one window; `starts_at` carries the zone's offset.
+
+    `state` is closed when no local day of the window may change any more.
+    """
+
+    app: str
+    starts_at: datetime
+    day: date
+    value: Decimal
+    state: DayState
+
+
+def shown_apps(*, keys: Sequence[str] | None = None) -> list[ShownApp]:
+    """The apps that the scope shows, all or those of the keys, by key."""
+    apps = App.objects.order_by("key")
+    if keys is not None:
+        apps = apps.filter(key__in=list(keys))
+    return [
+        ShownApp(id=app_id, key=key, tenant_id=tenant_id, timezone=timezone)
+        for app_id, key, tenant_id, timezone in apps.values_list(
+            "id", "key", "tenant_id", "tenant__timezone"
+        )
+    ]
+
+
+def shown_app(*, key: str) -> ShownApp:
+    """The app of that key that the scope shows. Raises NotFound `unknown_app`."""
+    apps = shown_apps(keys=[key])
+    if not apps:
+        raise NotFound(
+            "unknown_app", f"There is no app {key[:100]!r}; give an app's key.", field="app"
+        )
+    return apps[0]
+
+
+def usage_shown(
+    *,
+    apps: Sequence[ShownApp],
+    meter: str,
+    from_day: date,
+    to_day: date,
+    granularity: Granularity = Granularity.DAY,
+) -> list[ShownUsage]:
+    """The usage of apps by local hour, day or month, `to_day` excluded.
+
+    Ordered by app, then time; windows without usage are left out. A window's value is the meter
+    applied to it: the distinct users of a month, not the sum of its days. Hours are counted from
+    the events, days and months from what has been rolled up. Raises Invalid `end_before_start`,
+    `range_too_long`, `unknown_meter`.
+    """
+    days = (to_day - from_day).days
+    if days <= 0:
+        raise Invalid(
+            "end_before_start", "to must be a later day than from; it is excluded.", field="to"
+        )
+    if days > _MOST_DAYS[granularity]:
+        raise Invalid(
+            "range_too_long",
+            f"By {granularity}, at most {_MOST_DAYS[granularity]} days are shown; ask for fewer.",
+            field="to",
+        )
+    shown: list[ShownUsage] = []
+    by_tenant: dict[UUID, list[ShownApp]] = {}
+    for app in apps:
+        by_tenant.setdefault(app.tenant_id, []).append(app)
+    for own in by_tenant.values():
+        shown += _shown_of_tenant(
+            own, meter=meter, from_day=from_day, to_day=to_day, granularity=granularity
+        )
+    return sorted(shown, key=lambda each: (each.app, each.starts_at))
+
+
+def _shown_of_tenant(
+    apps: Sequence[ShownApp],
+    *,
+    meter: str,
+    from_day: date,
+    to_day: date,
+    granularity: Granularity,
+) -> list[ShownUsage]:
+    tenant_id, zone = apps[0].tenant_id, ZoneInfo(apps[0].timezone)
+    until = closed_until(tenant_ids=[tenant_id]).get(tenant_id, date.min)
+    match granularity:
+        case Granularity.HOUR:
+            bounds = _hours(from_day, to_day, zone)
+            values = usage_in_windows(
+                tenant_id=tenant_id,
+                app_ids=[app.id for app in apps],
+                meter=meter,
+                bounds=bounds,
+                from_day=from_day,
+                to_day=to_day,
+            )
+        case Granularity.DAY | Granularity.MONTH:
+            if granularity == Granularity.MONTH:
+                days = _months(from_day, to_day)
+            else:
+                days = [from_day + timedelta(days=n) for n in range((to_day - from_day).days + 1)]
+            bounds = [local_midnight(day, zone) for day in days]
+            values = _by_days(apps, meter=meter, days=days, granularity=granularity)
+        case _:
+            assert_never(granularity)
+    keys = {app.id: app.key for app in apps}
+    return [
+        ShownUsage(
+            app=keys[each.app_id],
+            starts_at=bounds[each.window].astimezone(zone),
+            day=local_day(bounds[each.window], zone),
+            value=each.value,
+            state=DayState.CLOSED
+            if local_day(bounds[each.window + 1] - _AN_INSTANT, zone) < until
+            else DayState.OPEN,
+        )
+        for each in values
+    ]
+
+
+def _by_days(
+    apps: Sequence[ShownApp], *, meter: str, days: Sequence[date], granularity: Granularity
+) -> list[WindowValue]:
+    """Values between neighbouring `days`; of their app alone, since a tenant's others are not asked."""
+    distinct = meter_named(meter).aggregation is Aggregation.DISTINCT_USERS
+    if granularity == Granularity.MONTH and distinct:
+        return distinct_users(
+            tenant_id=apps[0].tenant_id, app_ids=[app.id for app in apps], bounds=days
+        )
+    asked = {app.id for app in apps}
+    sums: dict[tuple[UUID, int], Decimal] = {}
+    for row in usage(
+        tenant_ids=[apps[0].tenant_id], meters=[meter], from_day=days[0], to_day=days[-1]
+    ):
+        if row.app_id in asked:
+            place = (row.app_id, bisect_right(days, row.day) - 1)
+            sums[place] = sums.get(place, Decimal(0)) + row.value
+    return [
+        WindowValue(app_id=app_id, window=window, value=value)
+        for (app_id, window), value in sums.items()
+    ]
+
+
+def _months(from_day: date, to_day: date) -> list[date]:
+    bounds = [from_day]
+    while bounds[-1] < to_day:
+        following = (bounds[-1].replace(day=1) + timedelta(days=32)).replace(day=1)
+        bounds.append(min(following, to_day))
+    return bounds
+
+
+def _hours(from_day: date, to_day: date, zone: ZoneInfo) -> list[datetime]:
+    """The local hours, counted from each midnight; a day that changes its offset has 23 or 25."""
+    bounds: list[datetime] = []
+    day = from_day
+    while day < to_day:
+        at, ends_at = local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone)
+        while at < ends_at:
+            bounds.append(at)
+            at += timedelta(hours=1)
+        day += timedelta(days=1)
+    return [*bounds, local_midnight(to_day, zone)]

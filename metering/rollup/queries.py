@@ -25,6 +25,15 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Local days of a tenant from `from_day` to `to_day`, the latter excluded."""
+
+    tenant_id: UUID
+    from_day: date
+    to_day: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionRow:
     """A change of a closed day."""
 
@@ -50,38 +59,51 @@ class WindowValue:
 def usage(
     *, tenant_ids: Sequence[UUID], meters: Sequence[str], from_day: date, to_day: date
 ) -> list[UsageRow]:
-    """The daily usage of many tenants, `to_day` excluded; days without usage are left out.
+    """The daily usage of many tenants over the same days; see `usage_of_spans`."""
+    return usage_of_spans(
+        spans=[Span(tenant_id=each, from_day=from_day, to_day=to_day) for each in tenant_ids],
+        meters=meters,
+    )
 
-    Ordered by tenant, app, meter, day, kind. Counts what has been rolled up; a caller that must
-    count everything committed calls `roll_up_pending` first. Raises Invalid `unknown_meter`.
+
+def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[UsageRow]:
+    """The daily usage of many tenants, each over its own days; days without usage are left out.
+
+    A tenant's spans become one, from the first day to the last. Ordered by tenant, app, meter, day,
+    kind. Counts what has been rolled up; a caller that must count everything committed calls
+    `roll_up_pending` first. Raises Invalid `unknown_meter`.
     """
     names = [meter_named(key).key for key in meters]
-    if not tenant_ids or not names:
+    if not spans or not names:
         return []
     with cursor() as execution:
         execution.execute(
             """
+            WITH spans AS MATERIALIZED (
+                SELECT tenant_id, min(from_day) AS from_day, max(to_day) AS to_day
+                  FROM unnest(%(tenants)s::uuid[], %(from)s::date[], %(to)s::date[])
+                       AS asked (tenant_id, from_day, to_day)
+                 GROUP BY tenant_id
+            )
             SELECT tenant_id, app_id, meter, kind, day, trim_scale(sum(value))
               FROM (
-                SELECT tenant_id, app_id, meter, kind, day, value
-                  FROM metering_daily_usage
-                 WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND meter = ANY (%(meters)s::text[])
-                   AND day >= %(from)s AND day < %(to)s
+                SELECT u.tenant_id, app_id, meter, kind, day, value
+                  FROM metering_daily_usage u JOIN spans s ON u.tenant_id = s.tenant_id
+                 WHERE meter = ANY (%(meters)s::text[]) AND day >= s.from_day AND day < s.to_day
                 UNION ALL
-                SELECT tenant_id, app_id, meter, kind, day, delta
-                  FROM metering_correction
-                 WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND meter = ANY (%(meters)s::text[])
-                   AND day >= %(from)s AND day < %(to)s
+                SELECT c.tenant_id, app_id, meter, kind, day, delta
+                  FROM metering_correction c JOIN spans s ON c.tenant_id = s.tenant_id
+                 WHERE meter = ANY (%(meters)s::text[]) AND day >= s.from_day AND day < s.to_day
               ) AS parts
              GROUP BY tenant_id, app_id, meter, kind, day
             HAVING sum(value) <> 0
              ORDER BY tenant_id, app_id, meter, day, kind
             """,
             {
-                "tenants": plain_array(tenant_ids),
+                "tenants": plain_array(span.tenant_id for span in spans),
                 "meters": text_array(names),
-                "from": from_day,
-                "to": to_day,
+                "from": plain_array(span.from_day for span in spans),
+                "to": plain_array(span.to_day for span in spans),
             },
         )
         return [

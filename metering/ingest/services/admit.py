@@ -118,8 +118,8 @@ def admit(
     """Store the new events among the submissions, refuse or acknowledge the others.
 
     An event's identity counts before its faults: one that is known is a duplicate however old, or
-    conflicting when its content differs. `wake` is the tenant for whom the roll-up is asked for;
-    None for imports, which ask for all.
+    conflicting when its content differs. `wake` is the tenant for whom the roll-up is asked for in
+    the same transaction; None for imports, which roll up themselves at their end.
     """
     candidates: dict[Identity, _Candidate] = {}
     repeats: list[tuple[Identity, _Candidate]] = []
@@ -261,7 +261,7 @@ def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None
             },
         )
         not_new = sorted(position - 1 for (position,) in execution.fetchall())
-    if len(not_new) < len(candidates):
+    if wake is not None and len(not_new) < len(candidates):
         jobs.enqueue(kind=ROLL_UP, key=f"batch:{batch_id}", payload={}, tenant_id=wake)
     return not_new
 
