@@ -13,7 +13,7 @@ from billing.ledger.models import JournalEntry, JournalTransaction, LedgerAccoun
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
 from billing.subscriptions.models import Subscription
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "BillingRun",
     "Invoice",
     "InvoiceFile",

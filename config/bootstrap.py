@@ -150,7 +150,14 @@ def _install_packages() -> None:
             only_uv.flush()
             came = _tried([*pip, "--require-hashes", "-r", only_uv.name])
         build = ["--build-constraints", "requirements-build.txt"]
-        install = [VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--require-hashes"]
+        install: list[str | Path] = [
+            VENV / "bin" / "uv",
+            "pip",
+            "install",
+            "--python",
+            PYTHON,
+            "--require-hashes",
+        ]
         if came and _tried([*install, *build, *lists]):
             return
         _say("  uv could not do it; pip goes on, more slowly")

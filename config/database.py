@@ -87,5 +87,3 @@ def fingerprint() -> str:
 def refuse_unless_restricted() -> None:
     """The web's start-up check; see `tenants.row_security.refuse_unless_restricted`."""
     row_security.refuse_unless_restricted(alias="default")
-
-

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -15,16 +14,8 @@ from billing.subscriptions.domain import Anchor, Cadence
 from billing.subscriptions.models import Subscription
 from kernel.period import local_day
 from metering import queries as metering
+from metering.queries import Span
 from tenants.models import App
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """Local days of a tenant from `from_day` to `to_day`, the latter excluded."""
-
-    tenant_id: UUID
-    from_day: date
-    to_day: date
 
 
 def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract]:
@@ -39,17 +30,13 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
     return {row.id: _contract(row, apps[row.tenant_id]) for row in rows}
 
 
-def load_usage(
-    *, spans: Sequence[Span], meters: Iterable[str]
-) -> dict[UUID, Usage]:
+def load_usage(*, spans: Sequence[Span], meters: Iterable[str]) -> dict[UUID, Usage]:
     """Daily usage of many tenants, each over its own span, by tenant id. One query."""
     usage: dict[UUID, dict[UsageKey, dict[date, Decimal]]] = defaultdict(dict)
     wanted = sorted(set(meters))
     if spans and wanted:
         keys = app_keys([span.tenant_id for span in spans])
-        for row in metering.usage_of_spans(
-            spans=[(span.tenant_id, span.from_day, span.to_day) for span in spans], meters=wanted
-        ):
+        for row in metering.usage_of_spans(spans=spans, meters=wanted):
             by_day = usage[row.tenant_id].setdefault(
                 UsageKey(app=keys[row.app_id], meter=row.meter, kind=row.kind), {}
             )

@@ -16,6 +16,7 @@ from kernel.period import Period
 DEFAULT_GRACE = timedelta(hours=24)
 """How long a draft that bills usage waits for late events (contract section 2)."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What drafting must know of a subscription and its tenant."""

@@ -1,1 +1,48 @@
-"""Billing jobs."""
+"""Billing's jobs: the hourly run, runs asked for in the console."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from billing.invoicing.services.fail_run import fail_run
+from billing.invoicing.services.run_billing import RunResult, execute_run, scheduled_run_of
+from kernel import clock
+from work.jobs import JobRun
+from work.registry import Result, job_kind, schedule
+
+
+@job_kind("billing.run", lease_seconds=300, max_attempts=5)
+def run(job: JobRun) -> Result:
+    """Execute a recorded run."""
+    return _execute(job, run_id=UUID(job.payload["run_id"]))
+
+
+@job_kind("billing.scheduled_run", lease_seconds=300, max_attempts=5)
+def scheduled_run(job: JobRun) -> Result:
+    """Bill and finalise all that is due at the slot's instant."""
+    slot_at = datetime.fromisoformat(job.payload["slot_at"])
+    return _execute(job, run_id=scheduled_run_of(slot_at=slot_at, now=job.now))
+
+
+schedule(
+    name="billing.run",
+    every=timedelta(hours=1),
+    kind="billing.scheduled_run",
+    catch_up="last",
+)
+
+
+def _execute(job: JobRun, *, run_id: UUID) -> Result:
+    def tell(result: RunResult) -> None:
+        job.progress(result.drafted + result.finalized, result.due)
+
+    try:
+        result = execute_run(run_id=run_id, clock=clock.now, on_progress=tell)
+    except Exception as error:
+        fail_run(run_id=run_id, error=f"{type(error).__name__}: {error}", now=clock.now())
+        raise
+    return {
+        "run_id": str(run_id),
+        "drafted": result.drafted,
+        "finalized": result.finalized,
+        "parked": len(result.parked),
+    }

@@ -71,12 +71,15 @@ def balanced(postings: Sequence[Posting]) -> tuple[Posting, ...]:
     wrong = {currency: rest for currency, rest in sums.items() if rest}
     if wrong:
         raise Invalid(
-            "unbalanced_transaction", f"The postings do not sum to zero: {wrong} minor units are left."
+            "unbalanced_transaction",
+            f"The postings do not sum to zero: {wrong} minor units are left.",
         )
     return tuple(posting for posting in postings if posting.amount.minor)
 
 
-def invoice_postings(*, recurring_in_advance: Money, arrears: Money, tax: Money) -> tuple[Posting, ...]:
+def invoice_postings(
+    *, recurring_in_advance: Money, arrears: Money, tax: Money
+) -> tuple[Posting, ...]:
     """What an issued invoice posts.
 
     The tenant owes the total; what was billed ahead of its service is deferred until it is

@@ -59,10 +59,10 @@ class JournalEntry(models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
-    transaction = models.ForeignKey(
-        JournalTransaction, models.PROTECT, related_name="entries"
+    transaction = models.ForeignKey(JournalTransaction, models.PROTECT, related_name="entries")
+    account = models.ForeignKey(
+        LedgerAccount, models.PROTECT, related_name="+", db_column="account"
     )
-    account = models.ForeignKey(LedgerAccount, models.PROTECT, related_name="+", db_column="account")
     currency = models.CharField(max_length=3)
     amount_minor = models.BigIntegerField()
 

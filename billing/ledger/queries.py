@@ -71,7 +71,8 @@ def account_balances(*, tenant_id: UUID | None = None) -> dict[tuple[str, str], 
             [tenant_id, tenant_id],
         )
         return {
-            (account, currency): Money(minor, currency) for account, currency, minor in db.fetchall()
+            (account, currency): Money(minor, currency)
+            for account, currency, minor in db.fetchall()
         }
 
 

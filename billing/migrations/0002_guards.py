@@ -153,7 +153,8 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_BALANCE, _UNDO_BALANCE),
         *[
             migrations.RunSQL(
-                _composite_key(*key), f"ALTER TABLE {key[0]} DROP CONSTRAINT {key[0]}_{key[1]}_of_tenant"
+                _composite_key(*key),
+                f"ALTER TABLE {key[0]} DROP CONSTRAINT {key[0]}_{key[1]}_of_tenant",
             )
             for key in COMPOSITE_KEYS
         ],

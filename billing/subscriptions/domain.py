@@ -10,7 +10,14 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from kernel.period import Interval, Period, calendar_anchor, local_day, local_midnight, period_of_day
+from kernel.period import (
+    Interval,
+    Period,
+    calendar_anchor,
+    local_day,
+    local_midnight,
+    period_of_day,
+)
 
 _ONE_DAY = timedelta(days=1)
 

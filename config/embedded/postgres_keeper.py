@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from config.embedded import accounts, locks
+from config.embedded import accounts, locks, ports
 from config.embedded.postgres import DATABASE, OWNER, Places
 
 # Found, not imported: the package's own module starts by looking for locks of its own.
@@ -90,13 +90,12 @@ class Server:
         """Start and wait until connections are accepted. Raises StartFault, OSError."""
         _end_leftovers(self.places.data)
         for _ in range(_PORT_ATTEMPTS):
-            self.port = _free_port(preferred=self._last_port())
+            self.port = ports.free_port(remembered_in=self.places.folder / "port")
             begin = self.places.log.stat().st_size if self.places.log.exists() else 0
             self.process = self._run(
                 "postgres", f"-D{self.places.data}", *self._options(), die_with_keeper=True
             )
             if self._wait_until_ready():
-                self._last_port_file.write_text(str(self.port), encoding="ascii")
                 return
             said = self._log_since(begin)
             if "ould not bind" not in said and "ddress already in use" not in said:
@@ -119,16 +118,6 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             return False
         return (self.places.data / "PG_VERSION").exists()
-
-    @property
-    def _last_port_file(self) -> Path:
-        return self.places.folder / "port"
-
-    def _last_port(self) -> int:
-        try:
-            return int(self._last_port_file.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return 0
 
     def _options(self) -> list[str]:
         settings = SETTINGS | {"port": str(self.port)} | ({} if self.durable else VOLATILE)
@@ -334,18 +323,6 @@ def _recorded_pid(data: Path) -> int | None:
         return int((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
     except (FileNotFoundError, IndexError, ValueError):
         return None
-
-
-def _free_port(*, preferred: int) -> int:
-    """The port of the last time if it is free, else any free one."""
-    for port in (preferred, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                bound: int = probe.getsockname()[1]
-                return bound
-    raise StartFault("no free port on 127.0.0.1")
 
 
 def _stop_with_parent() -> None:

@@ -60,7 +60,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         caller = self._find(parts, address=request.META.get("REMOTE_ADDR", "")) if parts else None
         if caller is None:
             raise AuthenticationFailed(
-                "The API key is not valid: unknown, mistyped, expired or revoked.", "invalid_api_key"
+                "The API key is not valid: unknown, mistyped, expired or revoked.",
+                "invalid_api_key",
             )
         return caller, caller
 

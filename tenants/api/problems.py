@@ -37,8 +37,14 @@ def status_of(error: DomainError) -> int:
 def problem(*, code: str, detail: str, http_status: int, **extra: Any) -> Response:
     """A problem response."""
     response = Response(
-        {"type": "about:blank", "title": code.replace("_", " "), "status": http_status,
-         "code": code, "detail": detail, **extra},
+        {
+            "type": "about:blank",
+            "title": code.replace("_", " "),
+            "status": http_status,
+            "code": code,
+            "detail": detail,
+            **extra,
+        },
         status=http_status,
         content_type="application/problem+json",
     )
@@ -53,7 +59,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         extra = {"field": error.field} if error.field else {}
         return problem(code=error.code, detail=error.message, http_status=status_of(error), **extra)
     if isinstance(error, Http404):
-        return problem(code="not_found", detail="There is nothing at this address.", http_status=404)
+        return problem(
+            code="not_found", detail="There is nothing at this address.", http_status=404
+        )
     if isinstance(error, OperationalError):
         return problem(
             code="database_unavailable",

@@ -2,178 +2,396 @@
 
 import django.db.models.deletion
 import django.db.models.functions.text
-import kernel.clock
-import kernel.ids
-import tenants.domain
 from django.conf import settings
 from django.db import migrations, models
 
+import kernel.clock
+import kernel.ids
+import tenants.domain
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('email', models.EmailField(max_length=254, unique=True)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('language', models.CharField(default='en', max_length=16)),
-                ('staff_role', models.CharField(blank=True, choices=[('', ''), ('finance', 'finance'), ('sales', 'sales'), ('operations', 'operations'), ('admin', 'admin'), ('auditor', 'auditor')], default='', max_length=16)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                ("email", models.EmailField(max_length=254, unique=True)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                ("language", models.CharField(default="en", max_length=16)),
+                (
+                    "staff_role",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", ""),
+                            ("finance", "finance"),
+                            ("sales", "sales"),
+                            ("operations", "operations"),
+                            ("admin", "admin"),
+                            ("auditor", "auditor"),
+                        ],
+                        default="",
+                        max_length=16,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(default=kernel.clock.now)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AccessRecord',
+            name="AccessRecord",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=200)),
-                ('purpose', models.CharField(max_length=200)),
-                ('subject_tenant', models.UUIDField(null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=200)),
+                ("purpose", models.CharField(max_length=200)),
+                ("subject_tenant", models.UUIDField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['-at'], name='tenants_acc_at_790fff_idx')],
+                "indexes": [models.Index(fields=["-at"], name="tenants_acc_at_790fff_idx")],
             },
         ),
         migrations.CreateModel(
-            name='Tenant',
+            name="Tenant",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=100, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('timezone', models.CharField(default='UTC', max_length=64)),
-                ('language', models.CharField(default='en', max_length=16)),
-                ('country', models.CharField(blank=True, max_length=2)),
-                ('address', models.TextField(blank=True)),
-                ('tax_id', models.CharField(blank=True, max_length=64)),
-                ('billing_email', models.EmailField(blank=True, max_length=254)),
-                ('status', models.CharField(choices=[('trial', 'trial'), ('active', 'active'), ('past_due', 'past_due'), ('suspended', 'suspended'), ('closed', 'closed')], default=tenants.domain.TenantStatus['ACTIVE'], max_length=16)),
-                ('hash_salt', models.BinaryField(max_length=32)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now)),
+                (
+                    "id",
+                    models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False),
+                ),
+                ("key", models.CharField(max_length=100, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("timezone", models.CharField(default="UTC", max_length=64)),
+                ("language", models.CharField(default="en", max_length=16)),
+                ("country", models.CharField(blank=True, max_length=2)),
+                ("address", models.TextField(blank=True)),
+                ("tax_id", models.CharField(blank=True, max_length=64)),
+                ("billing_email", models.EmailField(blank=True, max_length=254)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("trial", "trial"),
+                            ("active", "active"),
+                            ("past_due", "past_due"),
+                            ("suspended", "suspended"),
+                            ("closed", "closed"),
+                        ],
+                        default=tenants.domain.TenantStatus["ACTIVE"],
+                        max_length=16,
+                    ),
+                ),
+                ("hash_salt", models.BinaryField(max_length=32)),
+                ("created_at", models.DateTimeField(default=kernel.clock.now)),
             ],
             options={
-                'indexes': [models.Index(django.db.models.functions.text.Lower('name'), name='tenants_tenant_name')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('status__in', [tenants.domain.TenantStatus['TRIAL'], tenants.domain.TenantStatus['ACTIVE'], tenants.domain.TenantStatus['PAST_DUE'], tenants.domain.TenantStatus['SUSPENDED'], tenants.domain.TenantStatus['CLOSED']])), name='tenants_tenant_status')],
+                "indexes": [
+                    models.Index(
+                        django.db.models.functions.text.Lower("name"), name="tenants_tenant_name"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                [
+                                    tenants.domain.TenantStatus["TRIAL"],
+                                    tenants.domain.TenantStatus["ACTIVE"],
+                                    tenants.domain.TenantStatus["PAST_DUE"],
+                                    tenants.domain.TenantStatus["SUSPENDED"],
+                                    tenants.domain.TenantStatus["CLOSED"],
+                                ],
+                            )
+                        ),
+                        name="tenants_tenant_status",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Member',
+            name="Member",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False)),
-                ('role', models.CharField(choices=[('owner', 'owner'), ('billing', 'billing'), ('developer', 'developer'), ('viewer', 'viewer')], max_length=16)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='members', to='tenants.tenant')),
+                (
+                    "id",
+                    models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("owner", "owner"),
+                            ("billing", "billing"),
+                            ("developer", "developer"),
+                            ("viewer", "viewer"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=kernel.clock.now)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="members",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='IdempotentRequest',
+            name="IdempotentRequest",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('endpoint', models.CharField(max_length=200)),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.BinaryField(max_length=32)),
-                ('status', models.SmallIntegerField(null=True)),
-                ('body', models.BinaryField(null=True)),
-                ('content_type', models.CharField(blank=True, max_length=100)),
-                ('lease_until', models.DateTimeField()),
-                ('created_at', models.DateTimeField()),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("endpoint", models.CharField(max_length=200)),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.BinaryField(max_length=32)),
+                ("status", models.SmallIntegerField(null=True)),
+                ("body", models.BinaryField(null=True)),
+                ("content_type", models.CharField(blank=True, max_length=100)),
+                ("lease_until", models.DateTimeField()),
+                ("created_at", models.DateTimeField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditRecord',
+            name="AuditRecord",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False)),
-                ('sequence', models.BigIntegerField()),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=200)),
-                ('action', models.CharField(max_length=100)),
-                ('target', models.CharField(blank=True, max_length=200)),
-                ('before', models.JSONField(null=True)),
-                ('after', models.JSONField(null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('request_id', models.CharField(blank=True, max_length=64)),
-                ('address', models.CharField(blank=True, max_length=64)),
-                ('previous_hash', models.BinaryField(max_length=32)),
-                ('row_hash', models.BinaryField(max_length=32)),
-                ('tenant', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                (
+                    "id",
+                    models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False),
+                ),
+                ("sequence", models.BigIntegerField()),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=200)),
+                ("action", models.CharField(max_length=100)),
+                ("target", models.CharField(blank=True, max_length=200)),
+                ("before", models.JSONField(null=True)),
+                ("after", models.JSONField(null=True)),
+                ("reason", models.TextField(blank=True)),
+                ("request_id", models.CharField(blank=True, max_length=64)),
+                ("address", models.CharField(blank=True, max_length=64)),
+                ("previous_hash", models.BinaryField(max_length=32)),
+                ("row_hash", models.BinaryField(max_length=32)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='App',
+            name="App",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=100, unique=True)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='apps', to='tenants.tenant')),
+                (
+                    "id",
+                    models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False),
+                ),
+                ("key", models.CharField(max_length=100, unique=True)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField(default=kernel.clock.now)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="apps",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False)),
-                ('public_id', models.CharField(max_length=16, unique=True)),
-                ('secret_hash', models.BinaryField(max_length=32)),
-                ('label', models.CharField(blank=True, max_length=100)),
-                ('scope', models.CharField(choices=[('ingest', 'ingest'), ('read', 'read'), ('full', 'full')], max_length=16)),
-                ('allowed_addresses', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(default=kernel.clock.now)),
-                ('expires_at', models.DateTimeField()),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='tenants.tenant')),
+                (
+                    "id",
+                    models.UUIDField(default=kernel.ids.new_id, primary_key=True, serialize=False),
+                ),
+                ("public_id", models.CharField(max_length=16, unique=True)),
+                ("secret_hash", models.BinaryField(max_length=32)),
+                ("label", models.CharField(blank=True, max_length=100)),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[("ingest", "ingest"), ("read", "read"), ("full", "full")],
+                        max_length=16,
+                    ),
+                ),
+                ("allowed_addresses", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(default=kernel.clock.now)),
+                ("expires_at", models.DateTimeField()),
+                ("last_used_at", models.DateTimeField(null=True)),
+                ("revoked_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="api_keys",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='tenants_user_email_once'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("email"), name="tenants_user_email_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('staff_role__in', ['', tenants.domain.StaffRole['FINANCE'], tenants.domain.StaffRole['SALES'], tenants.domain.StaffRole['OPERATIONS'], tenants.domain.StaffRole['ADMIN'], tenants.domain.StaffRole['AUDITOR']])), name='tenants_user_staff_role'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "staff_role__in",
+                        [
+                            "",
+                            tenants.domain.StaffRole["FINANCE"],
+                            tenants.domain.StaffRole["SALES"],
+                            tenants.domain.StaffRole["OPERATIONS"],
+                            tenants.domain.StaffRole["ADMIN"],
+                            tenants.domain.StaffRole["AUDITOR"],
+                        ],
+                    )
+                ),
+                name="tenants_user_staff_role",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.UniqueConstraint(fields=('tenant', 'user'), name='tenants_member_once'),
+            model_name="member",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "user"), name="tenants_member_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', [tenants.domain.Role['OWNER'], tenants.domain.Role['BILLING'], tenants.domain.Role['DEVELOPER'], tenants.domain.Role['VIEWER']])), name='tenants_member_role'),
+            model_name="member",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "role__in",
+                        [
+                            tenants.domain.Role["OWNER"],
+                            tenants.domain.Role["BILLING"],
+                            tenants.domain.Role["DEVELOPER"],
+                            tenants.domain.Role["VIEWER"],
+                        ],
+                    )
+                ),
+                name="tenants_member_role",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='idempotentrequest',
-            constraint=models.UniqueConstraint(fields=('tenant', 'endpoint', 'key'), name='tenants_idempotent_request_once'),
+            model_name="idempotentrequest",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "endpoint", "key"), name="tenants_idempotent_request_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='auditrecord',
-            constraint=models.UniqueConstraint(fields=('tenant', 'sequence'), name='tenants_audit_sequence', nulls_distinct=False),
+            model_name="auditrecord",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "sequence"), name="tenants_audit_sequence", nulls_distinct=False
+            ),
         ),
         migrations.AddConstraint(
-            model_name='app',
-            constraint=models.UniqueConstraint(fields=('tenant', 'id'), name='tenants_app_tenant_id'),
+            model_name="app",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "id"), name="tenants_app_tenant_id"
+            ),
         ),
         migrations.AddIndex(
-            model_name='apikey',
-            index=models.Index(fields=['tenant', '-created_at'], name='tenants_api_tenant__26f8af_idx'),
+            model_name="apikey",
+            index=models.Index(
+                fields=["tenant", "-created_at"], name="tenants_api_tenant__26f8af_idx"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('scope__in', [tenants.domain.KeyScope['INGEST'], tenants.domain.KeyScope['READ'], tenants.domain.KeyScope['FULL']])), name='tenants_api_key_scope'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "scope__in",
+                        [
+                            tenants.domain.KeyScope["INGEST"],
+                            tenants.domain.KeyScope["READ"],
+                            tenants.domain.KeyScope["FULL"],
+                        ],
+                    )
+                ),
+                name="tenants_api_key_scope",
+            ),
         ),
     ]

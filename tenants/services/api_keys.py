@@ -39,7 +39,9 @@ def create_api_key(
     """
     if scope not in set(KeyScope):
         raise Invalid(
-            "unknown_scope", f"scope {scope[:40]!r} must be one of ingest, read, full.", field="scope"
+            "unknown_scope",
+            f"scope {scope[:40]!r} must be one of ingest, read, full.",
+            field="scope",
         )
     text, parts = key_format.new_key()
     row = ApiKey.objects.create(

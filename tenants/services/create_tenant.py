@@ -135,9 +135,7 @@ def create_app(*, tenant_id: UUID, key: str, name: str, now: datetime, actor: st
     app = App(id=ids.new_id(), tenant_id=tenant_id, key=key, name=name or key, created_at=now)
     _insert_apps([app])
     audit.record(
-        audit.Entry(
-            tenant_id=tenant_id, actor=actor, action="app.created", target=f"app:{key}"
-        ),
+        audit.Entry(tenant_id=tenant_id, actor=actor, action="app.created", target=f"app:{key}"),
         now=now,
     )
     return CreatedApp(id=app.id, key=key)
@@ -171,6 +169,4 @@ def _insert_ignoring_taken(model: type[Tenant] | type[App], rows: list) -> set[U
     if not rows:
         return set()
     model.objects.using(current_alias()).bulk_create(rows, ignore_conflicts=True, batch_size=2000)
-    return set(
-        model.objects.filter(id__in=[row.id for row in rows]).values_list("id", flat=True)
-    )
+    return set(model.objects.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from billing.invoicing.contracts import Span, load_contracts, load_usage
+from billing.invoicing.contracts import load_contracts, load_usage
 from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.lines import content_hash, line_rows
 from billing.invoicing.models import Invoice, InvoiceLine
@@ -15,6 +15,7 @@ from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
 from kernel import ids
 from kernel.errors import Conflict, DomainError
+from metering.queries import Span
 from tenants.scope import system_scope
 
 CHUNK = 200
@@ -64,9 +65,7 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
         due = {row.id: due_boundaries(row, contracts[row.id], at=at) for row in rows}
         billed = _already_billed(rows, due)
         usage = load_usage(
-            spans=[
-                span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))
-            ],
+            spans=[span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))],
             meters={meter for contract in contracts.values() for meter in contract.meters},
         )
         invoices: list[Invoice] = []
@@ -141,9 +140,7 @@ def _already_billed(
     return found
 
 
-def _drafts(
-    contract: Contract, boundaries: Sequence[Boundary], usage: Usage
-) -> list[Draft]:
+def _drafts(contract: Contract, boundaries: Sequence[Boundary], usage: Usage) -> list[Draft]:
     drafts = []
     for boundary in boundaries:
         draft = draft_document(contract=contract, boundary=boundary, usage=usage)

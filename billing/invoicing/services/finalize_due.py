@@ -4,9 +4,8 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from billing.invoicing.contracts import load_contracts, load_usage
 from billing.invoicing.domain import DAYS_TO_PAY, InvoiceStatus, invoice_number
@@ -74,7 +73,7 @@ def finalize_due(
         rated = _rate(invoices, outcome)
         _rewrite_changed(rated)
         outcome.refreshed = sum(each.changed for each in rated)
-        closed = metering.closed_until(tenant_ids={each.contract.tenant_id for each in rated})
+        closed = metering.closed_until(tenant_ids=list({each.contract.tenant_id for each in rated}))
         ready = [each for each in rated if finalize and _is_ready(each, at=at, closed=closed)]
         outcome.waiting = len(rated) - len(ready)
         issued = [each for each in ready if not each.draft.is_empty]
@@ -103,7 +102,7 @@ def _take(
     if tenant_key:
         drafts = drafts.filter(tenant__key=tenant_key)
     if after is not None:
-        drafts = drafts.extra(  # noqa: S610  # a row comparison, which the ORM has no words for
+        drafts = drafts.extra(  # a row comparison, which the ORM has no words for
             where=["(billing_invoice.finalize_at, billing_invoice.id) > (%s, %s)"],
             params=list(after),
         )
@@ -173,14 +172,14 @@ def _rewrite_changed(rated: Sequence[_Rated]) -> None:
     )
 
 
-def _is_ready(each: _Rated, *, at: datetime, closed: dict[UUID, object]) -> bool:
+def _is_ready(each: _Rated, *, at: datetime, closed: dict[UUID, date]) -> bool:
     if each.invoice.finalize_at > at:
         return False
     if not each.draft.waits_for_usage:
         return True
     until = closed.get(each.contract.tenant_id)
     end_day = each.draft.period.end_day(each.contract.cadence.zone)
-    return until is not None and until >= end_day  # type: ignore[operator]  # both are dates
+    return until is not None and until >= end_day
 
 
 def _issue(issued: Sequence[_Rated], *, at: datetime) -> None:
@@ -196,7 +195,10 @@ def _issue(issued: Sequence[_Rated], *, at: datetime) -> None:
             outbox.NewMessage(
                 topic="invoice.finalized",
                 key=str(each.invoice.id),
-                payload={"invoice_id": str(each.invoice.id)},
+                payload={
+                    "invoice_id": str(each.invoice.id),
+                    "tenant_id": str(each.contract.tenant_id),
+                },
                 tenant_id=each.contract.tenant_id,
             )
             for each in issued
@@ -291,5 +293,3 @@ def _numbers(series_of: Sequence[tuple[str, str, int]]) -> list[str]:
         following[seller, prefix, year] = sequence + 1
         numbers.append(invoice_number(prefix=prefix, year=year, sequence=sequence))
     return numbers
-
-

@@ -14,10 +14,11 @@ from billing.subscriptions.models import Subscription
 from kernel import ids
 from kernel.errors import NotFound
 from kernel.money import Money
-from metering.days.services import close_due_days
-from metering.rollup.services import roll_up_pending
+from metering.services import close_days, roll_up_pending
 from tenants.models import Tenant
 from tenants.scope import system_scope
+
+SCHEDULE = "schedule"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +54,15 @@ def create_run(
     return run.id
 
 
+def scheduled_run_of(*, slot_at: datetime, now: datetime) -> UUID:
+    """The run of a schedule's slot: the one that a killed worker began, else a new one."""
+    with system_scope(purpose="scheduled billing run"):
+        found = BillingRun.objects.filter(requested_by=SCHEDULE, at=slot_at).first()
+        if found is not None:
+            return found.id
+        return create_run(at=slot_at, finalize=True, requested_by=SCHEDULE, now=now)
+
+
 def execute_run(
     *,
     run_id: UUID,
@@ -83,8 +93,11 @@ def execute_run(
         _save_progress(result, state=state, now=clock())
         on_progress(result)
 
-    roll_up_pending(now=clock())
-    close_due_days(at=at, tenant_key=tenant_key)
+    only = _only(tenant_key)
+    roll_up_pending(now=clock(), tenant_ids=only)
+    with system_scope(purpose=f"billing run {run_id}"):
+        # Days that were over at `at`; an invoice never bills a day that can still change.
+        close_days(now=at, tenant_ids=only)
     while True:
         chunk = draft_due(at=at, tenant_key=tenant_key)
         if not chunk.subscriptions:
@@ -111,6 +124,13 @@ def execute_run(
     result.unchanged = max(0, left - result.drafted) if not finalize else left
     report(RunState.DONE)
     return result
+
+
+def _only(tenant_key: str) -> list[UUID] | None:
+    if not tenant_key:
+        return None
+    with system_scope(purpose="find the tenant of a billing run"):
+        return list(Tenant.objects.filter(key=tenant_key).values_list("id", flat=True))
 
 
 def _drafts(*, at: datetime, tenant_key: str) -> int:

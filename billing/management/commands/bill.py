@@ -23,9 +23,7 @@ class Command(SummitCommand):
         parser.add_argument("--tenant", default="", metavar="KEY", help="Bill this tenant only.")
         parser.add_argument("--finalize", action="store_true")
 
-    def handle(
-        self, *args: Any, at: datetime, tenant: str, finalize: bool, **options: Any
-    ) -> None:
+    def handle(self, *args: Any, at: datetime, tenant: str, finalize: bool, **options: Any) -> None:
         began = time.monotonic()
         with system_scope(purpose="bill", actor="command"):
             run_id = create_run(

@@ -45,7 +45,9 @@ class Command(SummitCommand):
             raise Invalid("end_before_start", "--to is before --from; swap them.", field="to")
         with system_scope(purpose="list invoices", actor="command"):
             if tenant and not Tenant.objects.filter(key=tenant).exists():
-                raise NotFound("tenant_not_found", f"There is no tenant {tenant!r}.", field="tenant")
+                raise NotFound(
+                    "tenant_not_found", f"There is no tenant {tenant!r}.", field="tenant"
+                )
             found = [
                 invoice_document(detail)
                 for detail in all_invoices(

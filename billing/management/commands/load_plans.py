@@ -18,7 +18,7 @@ from work.commands import CommandFault, SummitCommand, WrongUse
 
 class Command(SummitCommand):
     help = (
-        "Load plans (one plan, a list of plans, or an object with a list under \"plans\") as new "
+        'Load plans (one plan, a list of plans, or an object with a list under "plans") as new '
         "versions where they differ from the latest. A wrong plan is refused with all its faults, "
         "and nothing is loaded."
     )
@@ -77,7 +77,7 @@ def _read(file: str) -> Sequence[Mapping[str, Any]]:
     documents = content if isinstance(content, list) else [content]
     if not documents or not all(isinstance(each, Mapping) for each in documents):
         raise CommandFault(
-            f"{file} must hold a plan, a list of plans, or an object with a list under \"plans\".",
+            f'{file} must hold a plan, a list of plans, or an object with a list under "plans".',
             code="not_a_plan",
         )
     return documents

@@ -27,9 +27,7 @@ class NewSubscription:
 
 def subscribe(*, plan_key: str, subscription: NewSubscription, now: datetime, actor: str) -> UUID:
     """Start one subscription in the caller's scope; see `subscribe_many`."""
-    return subscribe_many(
-        plan_key=plan_key, subscriptions=[subscription], now=now, actor=actor
-    )[0]
+    return subscribe_many(plan_key=plan_key, subscriptions=[subscription], now=now, actor=actor)[0]
 
 
 def subscribe_many(
@@ -60,7 +58,8 @@ def subscribe_many(
             field="tenant",
         )
     rows = [
-        _row(subscription=each, version=_in_force(versions, each), now=now) for each in subscriptions
+        _row(subscription=each, version=_in_force(versions, each), now=now)
+        for each in subscriptions
     ]
     Subscription.objects.bulk_create(rows, batch_size=1000)
     audit.record_many(

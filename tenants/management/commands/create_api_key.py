@@ -21,13 +21,13 @@ class Command(SummitCommand):
         parser.add_argument("--scope", required=True, choices=[scope.value for scope in KeyScope])
         parser.add_argument("--label", default="", help="What the key is for.")
 
-    def handle(
-        self, *args: Any, tenant: str, scope: str, label: str, **options: Any
-    ) -> None:
+    def handle(self, *args: Any, tenant: str, scope: str, label: str, **options: Any) -> None:
         with system_scope(purpose="create an API key", actor="command"):
             row = Tenant.objects.filter(key=tenant).first()
             if row is None:
-                raise NotFound("tenant_not_found", f"There is no tenant {tenant!r}.", field="tenant")
+                raise NotFound(
+                    "tenant_not_found", f"There is no tenant {tenant!r}.", field="tenant"
+                )
             key = create_api_key(
                 tenant_id=row.id,
                 scope=scope,

@@ -1,0 +1,102 @@
+"""A line's working in one short sentence, in the document's language.
+
+The whole working is in the line's explanation, which console and portal open up; paper has room for
+its gist. Explanations are frozen with their invoice, so what an older one lacks is left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from billing.invoicing.documents.formats import date_text, quantity_text
+from billing.invoicing.documents.words import words_of
+
+_MOST_PARTS: Final = 4
+
+
+def working_text(*, kind: str, explanation: Mapping[str, Any], language: str) -> str:
+    """Such as: highest day 15,000 on Mar 5, 2026; 10,000 included; 5,000 charged: 1 × 1,000."""
+    words = words_of(language)
+    if kind == "cap" or "aggregation" not in explanation:
+        parts = [_bound(kind, explanation, language), _share(explanation, language)]
+    elif kind == "true_up":
+        parts = [_bound(kind, explanation, language)]
+    else:
+        parts = [
+            _aggregated(explanation["aggregation"], language),
+            _figure("included", explanation.get("included"), language),
+            _charged(explanation, language),
+            _share(explanation, language),
+        ]
+        if "maximum" in explanation:
+            maximum = _number(explanation["maximum"], language)
+            parts.append(words["maximum"].format(maximum=maximum))
+    sentence = words["semicolon"].join(part for part in parts if part)
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _bound(kind: str, explanation: Mapping[str, Any], language: str) -> str:
+    words = words_of(language)
+    if kind == "cap":
+        return words["plan_maximum"].format(maximum=_number(explanation.get("maximum"), language))
+    if kind == "true_up":
+        name = "true_up" if "price" in explanation else "plan_minimum"
+        return words[name].format(minimum=_number(explanation.get("minimum"), language))
+    return ""
+
+
+def _share(explanation: Mapping[str, Any], language: str) -> str:
+    share = str(explanation.get("proration", "1"))
+    if not explanation.get("prorated") or share in {"", "1"}:
+        return ""
+    return words_of(language)["share"].format(share=share)
+
+
+def _aggregated(aggregation: Mapping[str, Any], language: str) -> str:
+    words = words_of(language)
+    phrase = words.get(str(aggregation.get("name")))
+    if phrase is None:
+        return ""
+    text = phrase.format(
+        value=_number(aggregation.get("value"), language), k=aggregation.get("k", "1")
+    )
+    decided: Sequence[str] = aggregation.get("decided_by", ())
+    if len(decided) == 1:
+        day = date_text(date.fromisoformat(decided[0]), language=language)
+        text += words["on"].format(day=day)
+    return text
+
+
+def _figure(name: str, value: Any, language: str) -> str:
+    return words_of(language)[name].format(quantity=_number(value, language)) if value else ""
+
+
+def _charged(explanation: Mapping[str, Any], language: str) -> str:
+    words = words_of(language)
+    steps = [_step(line, language) for line in explanation.get("lines", ())]
+    steps = [step for step in steps if step]
+    text = _figure("charged", explanation.get("quantity"), language)
+    if not steps:
+        return text
+    shown = " + ".join(steps[:_MOST_PARTS])
+    if len(steps) > _MOST_PARTS:
+        shown += " " + words["more"].format(count=len(steps) - _MOST_PARTS)
+    return f"{text}{words['colon']}{shown}" if text else shown
+
+
+def _step(line: Mapping[str, Any], language: str) -> str:
+    price, fee = str(line.get("unit_price", "0")), str(line.get("flat_fee", "0"))
+    told = []
+    if price != "0" and str(line.get("quantity", "0")) != "0":
+        told.append(f"{_number(line.get('quantity'), language)} × {_number(price, language)}")
+    if fee != "0":
+        told.append(_number(fee, language))
+    return " + ".join(told)
+
+
+def _number(value: Any, language: str) -> str:
+    try:
+        return quantity_text(Decimal(str(value)), language=language)
+    except InvalidOperation:
+        return str(value)

@@ -1,0 +1,190 @@
+"""Print an issued invoice as PDF: rendered once in a language, then the same bytes for ever."""
+
+import hashlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.queries import terms_of
+from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
+from billing.invoicing.documents.content import PDF
+from billing.invoicing.documents.words import document_language
+from billing.invoicing.documents.working import working_text
+from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
+from kernel.errors import Conflict, NotFound
+from kernel.money import Money
+from kernel.period import local_day
+from tenants.models import User
+from tenants.scope import staff_scope, tenant_scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedInvoice:
+    """The file to hand out; `sha256` is the hexadecimal digest of `content`."""
+
+    number: str
+    language: str
+    content: bytes
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        return f"{self.number}.pdf"
+
+
+def print_invoice(*, tenant_id: UUID, invoice_id: UUID, language: str = "") -> PrintedInvoice:
+    """The PDF of one of the tenant's invoices; opens its own scopes.
+
+    `language` is that of the invoice unless given. Raises NotFound `invoice_not_found`, Conflict
+    `invoice_not_issued` for a draft.
+    """
+    return _print(
+        partial(tenant_scope, tenant_id),
+        tenant_id=tenant_id,
+        invoice_id=invoice_id,
+        language=language,
+    )
+
+
+def print_invoice_for_staff(*, user: User, invoice_id: UUID, language: str = "") -> PrintedInvoice:
+    """The same for one of the operator's people, whose access is recorded."""
+    return _print(
+        partial(staff_scope, user=user, purpose="print an invoice"),
+        tenant_id=None,
+        invoice_id=invoice_id,
+        language=language,
+    )
+
+
+def _print(
+    scope: Any, *, tenant_id: UUID | None, invoice_id: UUID, language: str
+) -> PrintedInvoice:
+    opened: AbstractContextManager[None] = scope()
+    with opened:
+        invoice = _issued(invoice_id, tenant_id=tenant_id)
+        written_in = document_language(language or invoice.language)
+        stored = _stored(invoice, written_in)
+        if stored is not None:
+            return stored
+        document = _document(invoice, written_in)
+    content = render_invoice(document=document)
+    opened = scope()
+    with opened:
+        # Two readers at once may both have rendered it; the first one's bytes count.
+        InvoiceFile.objects.bulk_create(
+            [
+                InvoiceFile(
+                    tenant_id=invoice.tenant_id,
+                    invoice_id=invoice.id,
+                    media_type=PDF,
+                    language=written_in,
+                    content=content,
+                    sha256=hashlib.sha256(content).digest(),
+                )
+            ],
+            ignore_conflicts=True,
+        )
+        stored = _stored(invoice, written_in)
+    if stored is None:
+        raise RuntimeError(f"the file of invoice {invoice.number} was not stored")
+    return stored
+
+
+def _issued(invoice_id: UUID, *, tenant_id: UUID | None) -> Invoice:
+    found = Invoice.objects.select_related("seller").filter(id=invoice_id)
+    if tenant_id is not None:
+        found = found.filter(tenant_id=tenant_id)
+    invoice = found.first()
+    if invoice is None:
+        raise NotFound("invoice_not_found", "There is no such invoice.", field="invoice")
+    if invoice.number is None:
+        raise Conflict(
+            "invoice_not_issued",
+            "This invoice is a draft; it can be printed when it is issued.",
+            field="invoice",
+        )
+    return invoice
+
+
+def _stored(invoice: Invoice, language: str) -> PrintedInvoice | None:
+    """The stored file. Raises RuntimeError when its bytes are not the ones that were stored."""
+    row = InvoiceFile.objects.filter(
+        tenant_id=invoice.tenant_id, invoice_id=invoice.id, media_type=PDF, language=language
+    ).first()
+    if row is None:
+        return None
+    content = bytes(row.content)
+    digest = hashlib.sha256(content)
+    if digest.digest() != bytes(row.sha256):
+        raise RuntimeError(f"the stored file of invoice {invoice.number} was changed")
+    return PrintedInvoice(
+        number=str(invoice.number),
+        language=language,
+        content=content,
+        sha256=digest.hexdigest(),
+    )
+
+
+def _document(invoice: Invoice, language: str) -> InvoiceDocument:
+    """The invoice as it was issued: what was paid since is not on the paper."""
+    currency, zone, seller = invoice.currency, ZoneInfo(invoice.timezone), invoice.seller
+    if invoice.issued_at is None or invoice.due_on is None or invoice.number is None:
+        raise RuntimeError(f"invoice {invoice.id} has a number but no date")
+    total = Money(invoice.total_minor, currency)
+    buyer = invoice.buyer
+    return InvoiceDocument(
+        number=invoice.number,
+        language=language,
+        zone=invoice.timezone,
+        seller=Party(
+            name=seller.name, address=seller.address, country=seller.country, tax_id=seller.tax_id
+        ),
+        buyer=Party(
+            name=buyer.get("name", ""),
+            address=buyer.get("address", ""),
+            country=buyer.get("country", ""),
+            tax_id=buyer.get("tax_id", ""),
+            email=buyer.get("email", ""),
+            reference=buyer.get("key", ""),
+        ),
+        issued_at=invoice.issued_at,
+        issued_on=local_day(invoice.issued_at, zone),
+        due_on=invoice.due_on,
+        first_day=local_day(invoice.period_starts_at, zone),
+        last_day=local_day(invoice.period_ends_at - timedelta(microseconds=1), zone),
+        currency=currency,
+        lines=[
+            _line(line, currency=currency, zone=zone, language=language)
+            for line in InvoiceLine.objects.filter(
+                tenant_id=invoice.tenant_id, invoice_id=invoice.id
+            )
+            .select_related("plan_version")
+            .order_by("position")
+        ],
+        subtotal=Money(invoice.subtotal_minor, currency),
+        discount=Money(invoice.discount_minor, currency),
+        tax=Money(invoice.tax_minor, currency),
+        total=total,
+        paid=Money.zero(currency),
+        due=total,
+        payment_instructions=seller.bank_details,
+    )
+
+
+def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) -> DocumentLine:
+    version = line.plan_version
+    plan = terms_of(version_id=version.id, document=version.document).name(language)
+    return DocumentLine(
+        description=f"{plan} · {line.key}" if line.key else plan,
+        detail=line.app_key,
+        working=working_text(kind=line.kind, explanation=line.explanation, language=language),
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        amount=Money(line.amount_minor, currency),
+        first_day=local_day(line.period_starts_at, zone),
+        last_day=local_day(line.period_ends_at - timedelta(microseconds=1), zone),
+    )

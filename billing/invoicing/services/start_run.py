@@ -1,0 +1,37 @@
+"""Ask for a billing run: the console's button and the schedule's slot."""
+
+from datetime import datetime
+from uuid import UUID
+
+from billing.invoicing.services.run_billing import create_run
+from tenants import audit
+from work import jobs
+
+
+def start_run(
+    *, at: datetime, finalize: bool, tenant_key: str, requested_by: str, now: datetime
+) -> UUID:
+    """Record a run and the job that executes it, in the caller's cross-tenant scope.
+
+    Raises NotFound `tenant_not_found`.
+    """
+    run_id = create_run(
+        at=at, finalize=finalize, tenant_key=tenant_key, requested_by=requested_by, now=now
+    )
+    jobs.enqueue(
+        kind="billing.run",
+        key=str(run_id),
+        payload={"run_id": str(run_id)},
+        requested_by=requested_by,
+    )
+    audit.record(
+        audit.Entry(
+            tenant_id=None,
+            actor=requested_by,
+            action="billing_run.started",
+            target=f"billing_run:{run_id}",
+            after={"at": at.isoformat(), "finalize": finalize, "tenant": tenant_key},
+        ),
+        now=now,
+    )
+    return run_id
