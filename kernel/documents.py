@@ -52,15 +52,13 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise Invalid(
-                    "duplicate_key",
-                    f"The key {key[:_SHOWN]!r} stands twice in one object; keep one.",
-                    field=key[:_SHOWN],
-                )
-            seen.add(key)
+    value: dict[str, Any] = {}
+    for key, item in pairs:
+        if key in value:
+            raise Invalid(
+                "duplicate_key",
+                f"The key {key[:_SHOWN]!r} stands twice in one object; keep one.",
+                field=key[:_SHOWN],
+            )
+        value[key] = item
     return value

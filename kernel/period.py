@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import count
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from kernel.errors import Invalid
@@ -154,17 +154,12 @@ def shifted(anchor: date, interval: Interval, intervals: int) -> date:
 
 def calendar_anchor(day: date, interval: Interval) -> date:
     """The start of the calendar's own day, week (Monday), month, quarter or year around a day."""
-    match interval:
-        case Interval.DAY:
-            return day
-        case Interval.WEEK:
-            return day - timedelta(days=day.weekday())
-        case Interval.MONTH:
-            return day.replace(day=1)
-        case Interval.QUARTER:
-            return date(day.year, day.month - (day.month - 1) % 3, 1)
-        case Interval.YEAR:
-            return date(day.year, 1, 1)
+    if interval is Interval.DAY:
+        return day
+    if interval is Interval.WEEK:
+        return day - timedelta(days=day.weekday())
+    months = _MONTHS_OF[interval]
+    return date(day.year, day.month - (day.month - 1) % months, 1)
 
 
 def boundaries(
@@ -180,15 +175,16 @@ def boundaries(
     `calendar_anchor(start, interval)`. Without end, up to the end of the calendar. Raises Invalid
     `invalid_interval_count`.
     """
-    first = 0
+    index = 0
     if from_on is not None and from_on > anchor:
-        first = _index_of(from_on, anchor, interval, interval_count)
-        if shifted(anchor, interval, first * interval_count) < from_on:
-            first += 1
+        index = _index_of(from_on, anchor, interval, interval_count)
+        if shifted(anchor, interval, index * interval_count) < from_on:
+            index += 1
     else:
         _check_interval_count(interval_count)
-    for index in count(first):
+    while True:
         yield shifted(anchor, interval, index * interval_count)
+        index += 1
 
 
 def periods(
@@ -200,13 +196,10 @@ def periods(
     from_on: date | None = None,
 ) -> Iterator[Period]:
     """The billing periods one after the other, each from local midnight to local midnight."""
-    starts_on: date | None = None
-    for ends_on in boundaries(
+    cuts = boundaries(
         anchor=anchor, interval=interval, interval_count=interval_count, from_on=from_on
-    ):
-        if starts_on is not None:
-            yield Period.of_days(starts_on, ends_on, zone)
-        starts_on = ends_on
+    )
+    return (Period.of_days(starts_on, ends_on, zone) for starts_on, ends_on in pairwise(cuts))
 
 
 def period_of_day(
