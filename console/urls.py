@@ -1,5 +1,23 @@
-"""Addresses."""
+"""Addresses of the console."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from console.finance import invoices, overview
+from console.operations import runs
+from console.sales import plans, tenants
+
+app_name = "console"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", overview.overview, name="overview"),
+    path("tenants/", tenants.tenant_list, name="tenants"),
+    path("tenants/<str:tenant_key>/", tenants.tenant, name="tenant"),
+    path("plans/", plans.plan_list, name="plans"),
+    path("plans/<str:plan_key>/", plans.plan, name="plan"),
+    path("invoices/", invoices.invoice_list, name="invoices"),
+    path("invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
+    path("runs/", runs.run_list, name="runs"),
+    path("runs/new/", runs.new_run, name="new_run"),
+    path("runs/<uuid:run_id>/", runs.run, name="run"),
+    path("runs/<uuid:run_id>/progress", runs.progress, name="run_progress"),
+]

@@ -1,14 +1,17 @@
 """Charts: a figure is told once as values; the canvas, and the table beside it, are drawn from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
+from ui import formats
 from ui.cells import Text
 
 Value = int | Decimal | None
@@ -70,6 +73,36 @@ class Figure:
         """The rows of the table beside the canvas."""
         for index, point in enumerate(self.points):
             yield point, [series.texts[index] for series in self.series]
+
+
+def daily_figure(
+    *,
+    key: str,
+    title: Text,
+    days: Sequence[date],
+    values: Mapping[str, Mapping[date, Decimal]],
+    language: str,
+    shape: Shape = Shape.LINE,
+) -> Figure:
+    """A chart of daily values, one series a name; a day without a value is zero."""
+    return Figure(
+        key=key,
+        title=title,
+        points=[formats.date_text(day, language=language) for day in days],
+        points_label=_("Day"),
+        series=[
+            Series(
+                label=name,
+                values=[by_day.get(day, Decimal(0)) for day in days],
+                texts=[
+                    formats.quantity_text(by_day.get(day, Decimal(0)), language=language)
+                    for day in days
+                ],
+            )
+            for name, by_day in values.items()
+        ],
+        shape=shape,
+    )
 
 
 def sparkline(values: Sequence[int | Decimal], *, label: str) -> SafeString:

@@ -106,6 +106,15 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "latest": _("latest value"),
         "time_weighted_mean": _("time-weighted mean"),
     },
+    "account": {
+        "receivable": _("Receivables"),
+        "bank": _("Bank"),
+        "stripe_clearing": _("Stripe clearing"),
+        "customer_credit": _("Tenants' credit"),
+        "deferred_revenue": _("Deferred revenue"),
+        "revenue": _("Revenue"),
+        "tax_payable": _("Tax payable"),
+    },
     "timing": {"in_advance": _("in advance"), "in_arrears": _("in arrears")},
     "method": {
         "card": _("Card"),

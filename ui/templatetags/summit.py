@@ -32,6 +32,12 @@ def money(value: Money | int, currency: str = "") -> str:
 
 
 @register.filter
+def unsigned(value: Money) -> Money:
+    """The amount without its sign, where a column already says which side it is on."""
+    return abs(value)
+
+
+@register.filter
 def price(value: Decimal, currency: str) -> str:
     """A unit price with all its decimals."""
     return formats.price_text(value, currency, language=_language())

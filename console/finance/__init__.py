@@ -1,0 +1,1 @@
+"""What was billed, what is owed, what was paid."""

@@ -1,0 +1,141 @@
+"""Invoices: the list with its sums, and the page of one with all its working."""
+
+from typing import Final
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from billing.invoicing.listings import (
+    OVERDUE,
+    STATES,
+    InvoiceDetail,
+    InvoiceRow,
+    invoice_detail,
+    invoice_rows,
+)
+from billing.ledger.queries import entries_of
+from console.access import StaffRequest, staff_page
+from console.frame import page
+from kernel import clock
+from tenants.permissions import StaffAction, staff_may
+from tenants.queries import trail_of
+from ui import words
+from ui.cells import Days, Link
+from ui.exports import MAX_ROWS
+from ui.tables import Column, ListState, Table, csv_of, wants_csv
+from ui.working import shown_line
+
+INVOICE_COLUMNS: Final[tuple[Column[InvoiceRow], ...]] = (
+    Column(
+        key="number",
+        label=_("Invoice"),
+        value=lambda row: Link(
+            text=row.number or _("Draft"), url=reverse("console:invoice", args=[row.id])
+        ),
+        sortable=True,
+    ),
+    Column(
+        key="tenant",
+        label=_("Tenant"),
+        value=lambda row: Link(
+            text=row.tenant_name,
+            url=reverse("console:tenant", args=[row.tenant_key]),
+            note=row.tenant_key if row.tenant_key != row.tenant_name else "",
+        ),
+        sortable=True,
+    ),
+    Column(key="state", label=_("State"), value=lambda row: words.status("invoice", row.state)),
+    Column(
+        key="period",
+        label=_("Period"),
+        value=lambda row: Days(period=row.period, zone=row.timezone),
+        minor=True,
+    ),
+    Column(key="due", label=_("Due on"), value=lambda row: row.due_on, sortable=True, minor=True),
+    Column(key="total", label=_("Total"), value=lambda row: row.total, sortable=True, numeric=True),
+    Column(
+        key="outstanding",
+        label=_("Outstanding"),
+        value=lambda row: row.outstanding,
+        numeric=True,
+        minor=True,
+    ),
+)
+
+
+@staff_page(action=StaffAction.INVOICES_VIEW, purpose="invoices list")
+def invoice_list(request: StaffRequest) -> HttpResponse:
+    """Search by number, tenant name or key; the sums are those of the whole filter."""
+    state = ListState.read(
+        request.GET, columns=INVOICE_COLUMNS, default_sort="", filters={"state": STATES}
+    )
+    export = wants_csv(request)
+    found = invoice_rows(
+        now=clock.now(),
+        search=state.search,
+        state=state.filters.get("state", ""),
+        sort=state.sort or "issued",
+        descending=state.descending or not state.sort,
+        limit=MAX_ROWS if export else state.limit,
+        offset=0 if export else state.offset,
+    )
+    if export:
+        return csv_of(columns=INVOICE_COLUMNS, rows=found.rows, name="invoices")
+    table = Table(
+        columns=INVOICE_COLUMNS,
+        rows=found.rows,
+        total=found.total,
+        state=state,
+        caption=_("Invoices"),
+        empty_title=_("No invoices yet"),
+        empty_text=_("Start a billing run to draft what is due."),
+        totals=[
+            entry
+            for sums in found.sums
+            for entry in ((_("Total"), sums.total), (_("Outstanding"), sums.outstanding))
+        ],
+        exportable=found.total <= MAX_ROWS,
+    )
+    states = [
+        (code, words.status("invoice", code).label, state.filters.get("state") == code)
+        for code in ("draft", "open", OVERDUE, "paid", "void", "uncollectible")
+    ]
+    return page(
+        request,
+        "console/invoices.html",
+        place="invoices",
+        table=table,
+        state=state,
+        filters=[("state", _("All states"), states)],
+    )
+
+
+@staff_page(action=StaffAction.INVOICES_VIEW, purpose="invoice page")
+def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
+    """One invoice: every line opens into its working; what it posted and who did what."""
+    now = clock.now()
+    detail = invoice_detail(invoice_id=invoice_id, now=now)
+    return invoice_page(request, detail)
+
+
+def invoice_page(request: StaffRequest, detail: InvoiceDetail, **extra: object) -> HttpResponse:
+    """The page of an invoice, also after a refused form on it (`extra`)."""
+    role = request.user.staff_role
+    entries = (
+        entries_of(tenant_id=detail.tenant_id, references=[f"invoice:{detail.id}"])
+        if staff_may(role=role, action=StaffAction.LEDGER_VIEW)
+        else None
+    )
+    return page(
+        request,
+        "console/invoice.html",
+        place="invoices",
+        invoice=detail,
+        zone=detail.timezone,
+        lines=[shown_line(line) for line in detail.lines],
+        entries=entries,
+        trail=trail_of(tenant_id=detail.tenant_id, target=f"invoice:{detail.id}", limit=20),
+        **extra,
+    )

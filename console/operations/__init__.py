@@ -1,0 +1,1 @@
+"""Billing runs and what they do."""

@@ -1,0 +1,150 @@
+"""Billing runs: the list, one with its live progress, and starting one."""
+
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from django import forms
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from billing.invoicing.listings import RunRow, due_preview, run_detail, run_rows
+from billing.invoicing.services.request_run import request_run
+from console.access import StaffRequest, staff_page
+from console.frame import page
+from kernel import clock
+from kernel.errors import DomainError
+from tenants.permissions import StaffAction
+from ui import formats, words
+from ui.cells import Cell, Instant, Link
+from ui.errors import message_of
+from ui.tables import Column, ListState, Table
+
+_ZONE: Final = "UTC"
+
+
+def _started(row: RunRow) -> Cell:
+    return Link(
+        text=formats.instant_text(row.created_at, zone=_ZONE, language=get_language() or "en"),
+        url=reverse("console:run", args=[row.id]),
+        note=row.requested_by,
+    )
+
+
+RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
+    Column(key="created", label=_("Asked for (UTC)"), value=_started),
+    Column(key="state", label=_("State"), value=lambda row: words.status("run", row.state)),
+    Column(
+        key="at",
+        label=_("As of (UTC)"),
+        value=lambda row: Instant(at=row.at, zone=_ZONE),
+        minor=True,
+    ),
+    Column(key="due", label=_("Due"), value=lambda row: row.due, numeric=True),
+    Column(key="drafted", label=_("Drafted"), value=lambda row: row.drafted, numeric=True),
+    Column(key="finalized", label=_("Finalised"), value=lambda row: row.finalized, numeric=True),
+    Column(
+        key="parked",
+        label=_("Left aside"),
+        value=lambda row: len(row.parked),
+        numeric=True,
+        minor=True,
+    ),
+)
+
+
+class RunForm(forms.Form):
+    """What a person asks a run to do."""
+
+    at = forms.DateTimeField(
+        label=_("As of (UTC)"),
+        help_text=_("Everything whose period has ended by then is due."),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+    )
+    tenant = forms.CharField(
+        label=_("Only this tenant"),
+        help_text=_("A tenant key. Leave it empty to bill all tenants."),
+        required=False,
+        max_length=100,
+    )
+    finalize = forms.BooleanField(
+        label=_("Finalise the drafts whose grace is over: they get numbers and can't change again"),
+        required=False,
+    )
+
+
+@staff_page(action=StaffAction.RUNS_VIEW, purpose="billing runs list")
+def run_list(request: StaffRequest) -> HttpResponse:
+    """Newest first."""
+    state = ListState.read(request.GET)
+    found = run_rows(limit=state.limit, offset=state.offset)
+    table = Table(
+        columns=RUN_COLUMNS,
+        rows=found.rows,
+        total=found.total,
+        state=state,
+        caption=_("Billing runs"),
+        empty_title=_("No billing run yet"),
+        empty_text=_("The schedule starts one every hour; you can also start one yourself."),
+    )
+    return page(request, "console/runs.html", place="runs", table=table)
+
+
+@staff_page(action=StaffAction.RUNS_START, purpose="start a billing run")
+def new_run(request: StaffRequest) -> HttpResponse:
+    """A form with a preview of what is due; a second look before anything starts."""
+    now = clock.now()
+    if request.method == "POST":
+        form = RunForm(request.POST)
+        if form.is_valid():
+            try:
+                run_id = request_run(
+                    at=form.cleaned_data["at"],
+                    finalize=form.cleaned_data["finalize"],
+                    tenant_key=form.cleaned_data["tenant"].strip(),
+                    actor=f"user:{request.user.pk}",
+                    requested_by=request.user.email,
+                    now=now,
+                )
+            except DomainError as error:
+                form.add_error("tenant" if error.field == "tenant" else None, message_of(error))
+            else:
+                return redirect("console:run", run_id=run_id)
+    else:
+        given = _given_instant(request.GET.get("at", ""))
+        form = RunForm(initial={"at": given or now.replace(second=0, microsecond=0)})
+    at = form.cleaned_data.get("at") if form.is_bound and form.is_valid() else None
+    at = at or _given_instant(request.GET.get("at", "")) or now
+    return page(
+        request,
+        "console/new_run.html",
+        place="runs",
+        status=422 if form.errors else 200,
+        form=form,
+        at=at,
+        preview=due_preview(at=at),
+    )
+
+
+@staff_page(action=StaffAction.RUNS_VIEW, purpose="billing run")
+def run(request: StaffRequest, run_id: UUID) -> HttpResponse:
+    """One run; the part with its progress fetches itself until the run is over."""
+    return page(request, "console/run.html", place="runs", run=run_detail(run_id=run_id))
+
+
+@staff_page(action=StaffAction.RUNS_VIEW, purpose="billing run progress")
+def progress(request: StaffRequest, run_id: UUID) -> HttpResponse:
+    """Only the part with the progress."""
+    return render(request, "console/_run_progress.html", {"run": run_detail(run_id=run_id)})
+
+
+def _given_instant(text: str) -> datetime | None:
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)

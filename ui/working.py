@@ -1,0 +1,297 @@
+"""An amount opened up: from the stored working of an invoice line to steps that a person can follow.
+
+The working is the JSON that rating wrote (numbers as texts, days as YYYY-MM-DD); nothing is computed
+again here, so what the page says is what was billed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol
+
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from kernel.money import Money
+from kernel.period import Period
+from ui import formats, words
+from ui.cells import Text
+
+
+class BilledLine(Protocol):
+    """What a line must tell to be shown."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def timing(self) -> str: ...
+    @property
+    def app_key(self) -> str: ...
+    @property
+    def quantity(self) -> Decimal: ...
+    @property
+    def unit_price(self) -> Decimal | None: ...
+    @property
+    def amount(self) -> Money: ...
+    @property
+    def period(self) -> Period: ...
+    @property
+    def plan_key(self) -> str: ...
+    @property
+    def plan_version(self) -> int: ...
+    @property
+    def explanation(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierStep:
+    """One tier, or one package or unit price, that the quantity reached."""
+
+    tier: int
+    quantity: str
+    unit_price: str
+    flat_fee: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayStep:
+    """A local day's value; `decides` when the period's quantity is this day's."""
+
+    day: date
+    value: str
+    decides: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppDays:
+    """The days of one app, or of all together where `app` is empty."""
+
+    app: str
+    value: str
+    days: Sequence[DayStep]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownLine:
+    """A line as the pages show it: its name, amount, and the steps that lead to it."""
+
+    position: int
+    title: str
+    note: str
+    quantity: str
+    unit_price: str
+    amount: Money
+    period: Period
+    plan_key: str
+    plan_version: int
+    model: Text
+    steps: Sequence[str]
+    tiers: Sequence[TierStep]
+    apps: Sequence[AppDays]
+    bounded: Sequence[tuple[str, str]]
+
+
+def shown_line(line: BilledLine) -> ShownLine:
+    """The line with its working in the reader's language."""
+    working = line.explanation
+    language = get_language() or "en"
+    reading = _Reading(working=working, currency=line.amount.currency, language=language)
+    return ShownLine(
+        position=line.position,
+        title=_title(line),
+        note=reading.note(line),
+        quantity=formats.quantity_text(line.quantity, language=language),
+        unit_price=""
+        if line.unit_price is None
+        else formats.price_text(line.unit_price, line.amount.currency, language=language),
+        amount=line.amount,
+        period=line.period,
+        plan_key=line.plan_key,
+        plan_version=line.plan_version,
+        model=words.word("model", str(working.get("model", ""))),
+        steps=tuple(reading.steps(line)),
+        tiers=tuple(reading.tiers()),
+        apps=tuple(reading.apps()),
+        bounded=tuple(reading.bounded()),
+    )
+
+
+def _title(line: BilledLine) -> str:
+    meter = (line.explanation.get("aggregation") or {}).get("meter")
+    name = str(words.word("meter", meter)) if meter else line.key
+    if line.key == "plan:minimum":
+        name = _("Up to the plan's minimum")
+    elif line.key == "plan:maximum":
+        name = _("Down to the plan's maximum")
+    elif line.kind == "true_up":
+        name = _("%(name)s: up to the agreed minimum") % {"name": name}
+    return f"{name} · {line.app_key}" if line.app_key else name
+
+
+class _Reading:
+    def __init__(self, *, working: Mapping[str, Any], currency: str, language: str) -> None:
+        self.working = working
+        self.currency = currency
+        self.language = language
+        self.aggregation: Mapping[str, Any] = working.get("aggregation") or {}
+
+    def note(self, line: BilledLine) -> str:
+        parts = []
+        if self.aggregation:
+            parts.append(self._aggregated())
+        elif line.kind == "recurring":
+            parts.append(
+                _("Recurring fee, in advance")
+                if line.timing == "in_advance"
+                else _("Recurring fee, in arrears")
+            )
+        if "included" in self.working:
+            parts.append(_("%(quantity)s included") % {"quantity": self._quantity("included")})
+        if self._is_part():
+            parts.append(_("%(share)s of the period") % {"share": self.working["proration"]})
+        return " · ".join(parts)
+
+    def steps(self, line: BilledLine) -> Iterator[str]:
+        working = self.working
+        if self.aggregation:
+            yield self._aggregated()
+        if "converted" in working:
+            yield _("Converted to the price's unit: %(quantity)s") % {
+                "quantity": self._quantity("converted")
+            }
+        if "included" in working:
+            yield _("%(included)s of it included, so %(rest)s to be paid for") % {
+                "included": self._quantity("included"),
+                "rest": self._quantity("quantity"),
+            }
+        charge_lines = working.get("lines") or []
+        if "charge" in working:
+            for each in charge_lines:
+                yield self._charged(each, several=len(charge_lines) > 1)
+            if len(charge_lines) > 1:
+                yield _("Together %(amount)s") % {"amount": self._price(working["charge"])}
+        held = working.get("held")
+        if held not in {None, "1"}:
+            yield _("Held %(count)s times") % {"count": self._number(held)}
+        if self._is_part():
+            yield _("Times %(share)s, the served share of the period") % {
+                "share": working["proration"]
+            }
+        if "maximum" in working and "exact" in working:
+            yield _("At most %(amount)s") % {"amount": self._price(working["maximum"])}
+        if "minimum" in working and "exact" in working:
+            yield _("At least %(amount)s; missing to it: %(rest)s") % {
+                "amount": self._price(working["minimum"]),
+                "rest": self._price(working.get("true_up", "0")),
+            }
+        if "max_of" in working:
+            yield _("The dearest of these prices is billed: %(prices)s") % {
+                "prices": ", ".join(
+                    f"{key} {self._price(amount)}" for key, amount in working["max_of"].items()
+                )
+            }
+        if "exact" in working:
+            yield _("Exactly %(exact)s, rounded half away from zero: %(amount)s") % {
+                "exact": self._price(working["exact"]),
+                "amount": formats.money_text(line.amount, language=self.language),
+            }
+
+    def tiers(self) -> Iterator[TierStep]:
+        for each in self.working.get("lines") or []:
+            if "tier" in each:
+                yield TierStep(
+                    tier=each["tier"],
+                    quantity=self._number(each["quantity"]),
+                    unit_price=self._price(each["unit_price"]),
+                    flat_fee=self._price(each["flat_fee"]),
+                    amount=self._price(each["amount"]),
+                )
+
+    def apps(self) -> Iterator[AppDays]:
+        if "days" in self.aggregation:
+            yield self._days("", self.aggregation, value=self.aggregation.get("value", "0"))
+        elif isinstance(self.aggregation.get("apps"), dict):
+            for app, told in self.aggregation["apps"].items():
+                yield self._days(app, told, value=told.get("value", "0"))
+
+    def bounded(self) -> Iterator[tuple[str, str]]:
+        for each in self.working.get("lines") or []:
+            if "price" in each:
+                name = f"{each['price']} · {each['app']}" if each.get("app") else each["price"]
+                yield name, self._price(each["amount"])
+
+    def _days(self, app: str, told: Mapping[str, Any], *, value: str) -> AppDays:
+        decided = set(told.get("decided_by") or [])
+        return AppDays(
+            app=app,
+            value=self._number(value),
+            days=tuple(
+                DayStep(
+                    day=date.fromisoformat(day), value=self._number(number), decides=day in decided
+                )
+                for day, number in sorted((told.get("days") or {}).items())
+            ),
+        )
+
+    def _aggregated(self) -> str:
+        told = self.aggregation
+        value = self._number(told.get("value", "0"))
+        decided = told.get("decided_by") or []
+        name = told.get("name")
+        if name in {"max_day", "kth_max_day", "p95_day"} and decided:
+            values = {
+                "value": value,
+                "day": formats.date_text(date.fromisoformat(decided[0]), language=self.language),
+                "k": told.get("k", "1"),
+            }
+            if name == "max_day":
+                return _("Highest day: %(value)s on %(day)s") % values
+            if name == "kth_max_day":
+                return _("Highest day no. %(k)s: %(value)s on %(day)s") % values
+            return _("95th percentile of the days: %(value)s on %(day)s") % values
+        days = {"value": value, "days": told.get("day_count", "")}
+        if name == "sum_days":
+            return _("Sum of %(days)s days: %(value)s") % days
+        if name == "mean_day":
+            return _("Mean of %(days)s days: %(value)s") % days
+        return _("%(name)s: %(value)s") % {
+            "name": words.word("aggregation", str(name)),
+            "value": value,
+        }
+
+    def _charged(self, each: Mapping[str, Any], *, several: bool) -> str:
+        values = {
+            "tier": each["tier"],
+            "quantity": self._number(each["quantity"]),
+            "price": self._price(each["unit_price"]),
+            "fee": self._price(each["flat_fee"]),
+            "amount": self._price(each["amount"]),
+        }
+        has_price = Decimal(each["unit_price"]) != 0
+        has_fee = Decimal(each["flat_fee"]) != 0
+        if has_price and has_fee:
+            text = _("%(quantity)s × %(price)s + %(fee)s = %(amount)s") % values
+        elif has_fee:
+            text = _("Fee %(fee)s") % values
+        else:
+            text = _("%(quantity)s × %(price)s = %(amount)s") % values
+        return _("Tier %(tier)s: %(text)s") % {**values, "text": text} if several else text
+
+    def _is_part(self) -> bool:
+        part, _slash, whole = str(self.working.get("proration", "")).partition("/")
+        return bool(self.working.get("prorated")) and part != whole
+
+    def _quantity(self, name: str) -> str:
+        return self._number(self.working.get(name, "0"))
+
+    def _number(self, text: str) -> str:
+        return formats.quantity_text(Decimal(text), language=self.language)
+
+    def _price(self, text: str) -> str:
+        return formats.price_text(Decimal(text), self.currency, language=self.language)
