@@ -13,13 +13,13 @@ from work.registry import Result, job_kind, schedule
 @job_kind("billing.run", lease_seconds=300, max_attempts=5)
 def run(job: JobRun) -> Result:
     """Execute a recorded run."""
-    return _execute(job, run_id=UUID(job.payload["run_id"]))
+    return _execute(job, run_id=UUID(str(job.payload["run_id"])))
 
 
 @job_kind("billing.scheduled_run", lease_seconds=300, max_attempts=5)
 def scheduled_run(job: JobRun) -> Result:
     """Bill and finalise all that is due at the slot's instant."""
-    slot_at = datetime.fromisoformat(job.payload["slot_at"])
+    slot_at = datetime.fromisoformat(str(job.payload["slot_at"]))
     return _execute(job, run_id=scheduled_run_of(slot_at=slot_at, now=job.now))
 
 

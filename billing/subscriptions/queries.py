@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F
 
-from billing.catalog.domain import PlanTerms
 from billing.catalog.queries import terms_of
+from billing.rating.terms import PlanTerms
 from billing.subscriptions.domain import Anchor, Cadence, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.period import Period, local_day

@@ -118,8 +118,9 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
     contracts = load_contracts(subscriptions.values())
     work: list[tuple[Invoice, Contract, Boundary]] = []
     for invoice in invoices:
-        contract = contracts[invoice.subscription_id]
-        work.append((invoice, contract, contract.cadence.boundary(invoice.boundary_at)))
+        if invoice.subscription_id is not None:
+            contract = contracts[invoice.subscription_id]
+            work.append((invoice, contract, contract.cadence.boundary(invoice.boundary_at)))
     usage = load_usage(
         spans=[
             span for _, contract, boundary in work if (span := usage_span(contract, [boundary]))

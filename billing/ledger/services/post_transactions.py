@@ -33,7 +33,7 @@ def post_transactions(*, transactions: Sequence[NewTransaction], now: datetime) 
     the caller's whole change back: a second posting is always a defect of the caller.
     """
     rows = []
-    entries = []
+    entries: list[JournalEntry] = []
     for new in transactions:
         row = JournalTransaction(
             id=ids.new_id(),

@@ -33,7 +33,7 @@ class Command(SummitCommand):
                 requested_by="command:bill",
                 now=clock.now(),
             )
-        result = execute_run(run_id=run_id, clock=clock.now, on_progress=self._tell)
+        result = execute_run(run_id=run_id, clock=clock.now, on_progress=self._show)
         seconds = time.monotonic() - began
         self.emit(
             {
@@ -51,5 +51,5 @@ class Command(SummitCommand):
             failed=bool(result.parked),
         )
 
-    def _tell(self, result: RunResult) -> None:
+    def _show(self, result: RunResult) -> None:
         self.progress(f"{result.drafted} drafted, {result.finalized} finalised")

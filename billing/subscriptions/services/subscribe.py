@@ -7,12 +7,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.catalog.queries import StoredVersion, versions_of
-from billing.subscriptions.domain import Anchor
+from billing.subscriptions.domain import Anchor, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel import ids
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.period import local_day, local_midnight
 from tenants import audit
+from tenants.models import Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,11 @@ def subscribe_many(
     """
     versions = versions_of(plan_key=plan_key)
     if not versions:
-        raise NotFound(
-            "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
-        )
+        raise _no_plan(plan_key)
     taken = set(
         Subscription.objects.filter(
-            tenant_id__in=[each.tenant_id for each in subscriptions], status="active"
+            tenant_id__in=[each.tenant_id for each in subscriptions],
+            status=SubscriptionStatus.ACTIVE,
         ).values_list("tenant_id", flat=True)
     )
     if taken:
@@ -82,35 +82,35 @@ def subscribe_many(
     return [row.id for row in rows]
 
 
-def subscribe_imported(
-    *, plan_key: str, first_days: Mapping[UUID, tuple[str, date]], now: datetime, actor: str
-) -> int:
-    """Subscribe imported tenants from the first of the month of their first usage.
+def subscribe_imported(*, plan_key: str, first_days: Mapping[UUID, date], now: datetime) -> None:
+    """Subscribe the tenants that an import made, each from its local day in `first_days`.
 
-    `first_days` tells each tenant's zone and the local day of its earliest event. Tenants that hold
-    a subscription keep it. Gives how many were subscribed; raises as `subscribe_many`.
+    Tenants that hold a subscription keep it. Raises as `subscribe_many`, also when there is no
+    tenant to subscribe, so that an import can be refused before it begins.
     """
-    subscribed = set(
-        Subscription.objects.filter(tenant_id__in=list(first_days), status="active").values_list(
-            "tenant_id", flat=True
-        )
-    )
+    if not versions_of(plan_key=plan_key):
+        raise _no_plan(plan_key)
+    subscribed = Subscription.objects.filter(
+        tenant_id__in=list(first_days), status=SubscriptionStatus.ACTIVE
+    ).values_list("tenant_id", flat=True)
+    wanted = set(first_days) - set(subscribed)
+    zones = dict(Tenant.objects.filter(id__in=wanted).values_list("id", "timezone"))
     new = [
         NewSubscription(
             tenant_id=tenant_id,
-            timezone=timezone,
-            starts_at=local_midnight(day.replace(day=1), ZoneInfo(timezone)),
+            timezone=zone,
+            starts_at=local_midnight(first_days[tenant_id], ZoneInfo(zone)),
         )
-        for tenant_id, (timezone, day) in first_days.items()
-        if tenant_id not in subscribed
+        for tenant_id, zone in zones.items()
     ]
-    if not versions_of(plan_key=plan_key):
-        raise NotFound(
-            "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
-        )
     if new:
-        subscribe_many(plan_key=plan_key, subscriptions=new, now=now, actor=actor)
-    return len(new)
+        subscribe_many(plan_key=plan_key, subscriptions=new, now=now, actor="import")
+
+
+def _no_plan(plan_key: str) -> NotFound:
+    return NotFound(
+        "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
+    )
 
 
 def _in_force(versions: Sequence[StoredVersion], subscription: NewSubscription) -> StoredVersion:
