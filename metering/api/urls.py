@@ -1,5 +1,11 @@
 """Addresses of metering below /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from metering.api.events import EventsView
+from metering.api.usage import UsageView
+
+urlpatterns: list[URLPattern] = [
+    path("events", EventsView.as_view(), name="events"),
+    path("usage", UsageView.as_view(), name="usage"),
+]

@@ -1,0 +1,116 @@
+"""``POST /api/v1/events``: usage events of one tenant (contract section 6)."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from kernel import clock
+from metering.api.schemas import EVENT, EVENTS, INGEST_RESULT, PROBLEM
+from metering.ingest.domain import limits
+from metering.ingest.domain.bodies import (
+    BodyTooLarge,
+    Media,
+    UnknownMedia,
+    decoded_events,
+    media_of,
+    read_body,
+)
+from metering.ingest.services.ingest_events import ingest_events
+from tenants.api.authentication import Caller
+from tenants.api.problems import problem
+from tenants.domain import KeyScope
+from tenants.scope import tenant_scope
+
+_CHUNK_BYTES = 16 * 1024
+
+
+class EventsView(APIView):
+    """Takes in events; answers after the commit."""
+
+    key_scopes = {"POST": {KeyScope.INGEST}}  # read by the permission only
+    # The body is read below as a stream: no parser may touch it.
+    parser_classes = ()
+
+    @extend_schema(
+        operation_id="send_events",
+        summary="Send usage events",
+        description=(
+            "CloudEvents 1.0: one object, a list, a batch, or one object a line. Each event is "
+            "stored exactly once by (source, id); sending it again is a duplicate. One bad event "
+            "never rejects its neighbours. Bounds: "
+            f"{limits.MOST_EVENTS:,} events, {limits.MOST_WIRE_BYTES >> 20} MiB on the wire, "
+            f"{limits.MOST_INFLATED_BYTES >> 20} MiB inflated."
+        ),
+        parameters=[
+            OpenApiParameter(
+                "Content-Encoding", str, OpenApiParameter.HEADER, enum=["identity", "gzip", "zstd"]
+            )
+        ],
+        request={
+            Media.JSON.value: {"oneOf": [EVENT, EVENTS]},
+            Media.CLOUDEVENT.value: EVENT,
+            Media.CLOUDEVENT_BATCH.value: EVENTS,
+            Media.LINES.value: EVENT,
+        },
+        responses={
+            200: INGEST_RESULT,
+            400: OpenApiResponse(PROBLEM, "The body can't be read."),
+            413: OpenApiResponse(PROBLEM, "The body is over a bound."),
+            415: OpenApiResponse(PROBLEM, "The type or coding of the body is not read."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            media = media_of(request.headers.get("Content-Type", Media.JSON.value))
+            body = read_body(
+                _chunks(request._request), coding=request.headers.get("Content-Encoding", "")
+            )
+            events = decoded_events(body, media=media)
+        except BodyTooLarge as error:
+            return problem(
+                code=error.code,
+                detail=error.message,
+                http_status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+            )
+        except UnknownMedia as error:
+            return problem(
+                code=error.code,
+                detail=error.message,
+                http_status=status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            )
+        del body
+        tenant_id = cast("Caller", request.auth).tenant_id
+        with tenant_scope(tenant_id):
+            result = ingest_events(tenant_id=tenant_id, events=events, now=clock.now())
+        answer: dict[str, Any] = {
+            "accepted": result.accepted,
+            "duplicates": result.duplicates,
+            "rejected": [
+                {"index": item.index, "id": item.id, "code": item.code, "detail": item.detail}
+                for item in result.rejected
+            ],
+        }
+        return Response(answer)
+
+
+def _chunks(request: HttpRequest) -> Iterator[bytes]:
+    """The body as it comes in, unbuffered; refused unread when its length is told and too large."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdigit() and int(length) > limits.MOST_WIRE_BYTES:
+        raise BodyTooLarge(
+            "body_too_large",
+            f"The body is over {limits.MOST_WIRE_BYTES >> 20} MiB; send fewer events at once, or "
+            "compressed.",
+        )
+    source: Any = request
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        # Django takes a body without a length for empty.
+        source = request.META.get("wsgi.input", request)
+    while chunk := source.read(_CHUNK_BYTES):
+        yield chunk

@@ -1,0 +1,112 @@
+"""Shapes of requests and answers for the OpenAPI document; events are not read by serializers."""
+
+from typing import Any, Final
+
+from metering.ingest.domain import limits
+from metering.meters.domain import EVENT_TYPES, METERS
+
+EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
+    "properties": {
+        "specversion": {"type": "string", "enum": ["1.0"]},
+        "id": {
+            "type": "string",
+            "maxLength": limits.LONGEST_ID,
+            "description": "Unique within its source; the same source and id is the same event.",
+        },
+        "source": {"type": "string", "maxLength": limits.LONGEST_SOURCE},
+        "type": {"type": "string", "enum": sorted(EVENT_TYPES)},
+        "subject": {
+            "type": "string",
+            "maxLength": limits.LONGEST_SUBJECT,
+            "description": "The app's key.",
+        },
+        "time": {"type": "string", "format": "date-time"},
+        "data": {
+            "type": "object",
+            "required": ["user"],
+            "properties": {
+                "user": {
+                    "type": "string",
+                    "maxLength": limits.LONGEST_USER,
+                    "description": "The end user's id; kept only as a keyed hash.",
+                },
+                "kind": {"type": "string", "maxLength": limits.LONGEST_KIND},
+                "count": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": limits.MOST_COUNT,
+                    "default": 1,
+                },
+            },
+        },
+    },
+}
+
+EVENTS: Final[dict[str, Any]] = {
+    "type": "array",
+    "items": EVENT,
+    "maxItems": limits.MOST_EVENTS,
+}
+
+INGEST_RESULT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["accepted", "duplicates", "rejected"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "duplicates": {"type": "integer"},
+        "rejected": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["index", "id", "code", "detail"],
+                "properties": {
+                    "index": {"type": "integer", "description": "Place among the events, from 0."},
+                    "id": {"type": "string", "nullable": True},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+USAGE: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["meter", "timezone", "granularity", "data", "next"],
+    "properties": {
+        "app": {"type": "string", "description": "Only when one was asked for."},
+        "meter": {"type": "string", "enum": sorted(METERS)},
+        "timezone": {"type": "string"},
+        "granularity": {"type": "string", "enum": ["hour", "day", "month"]},
+        "data": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["app", "value", "state"],
+                "properties": {
+                    "app": {"type": "string"},
+                    "day": {"type": "string", "format": "date"},
+                    "month": {"type": "string", "example": "2026-03"},
+                    "starts_at": {"type": "string", "format": "date-time"},
+                    "value": {"type": "string", "description": "A decimal number."},
+                    "state": {"type": "string", "enum": ["open", "closed"]},
+                },
+            },
+        },
+        "next": {"type": "string", "nullable": True},
+    },
+}
+
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+    },
+}

@@ -1,0 +1,97 @@
+"""``GET /api/v1/usage``: what a tenant's apps used, by local hour, day or month."""
+
+from datetime import date
+from typing import Any, cast
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from kernel.errors import Invalid
+from metering.api.schemas import PROBLEM, USAGE
+from metering.meters.domain import METERS, meter_named
+from metering.queries import Granularity, ShownUsage, shown_app, shown_apps, usage_shown
+from tenants.api.authentication import Caller
+from tenants.domain import KeyScope
+from tenants.scope import tenant_scope
+
+
+class UsageView(APIView):
+    """Reads daily usage through the one door."""
+
+    key_scopes = {"GET": {KeyScope.READ}}  # read by the permission only
+
+    @extend_schema(
+        operation_id="read_usage",
+        summary="Read usage",
+        description=(
+            "Windows without usage are left out. Days and months are the tenant's local ones; `to` "
+            "is excluded. A month's dau are the distinct users of that month."
+        ),
+        parameters=[
+            OpenApiParameter("app", str, description="An app's key; all apps when left out."),
+            OpenApiParameter("meter", str, required=True, enum=sorted(METERS)),
+            OpenApiParameter("from", date, required=True, description="The first local day."),
+            OpenApiParameter("to", date, required=True, description="The day after the last one."),
+            OpenApiParameter("granularity", str, enum=list(Granularity), default="day"),
+        ],
+        responses={
+            200: USAGE,
+            400: OpenApiResponse(PROBLEM, "A parameter is wrong."),
+            404: OpenApiResponse(PROBLEM, "The tenant has no such app."),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        asked = request.query_params
+        meter = meter_named(asked.get("meter", ""))
+        from_day, to_day = _day(asked, "from"), _day(asked, "to")
+        granularity = _granularity(asked.get("granularity", "day"))
+        with tenant_scope(cast("Caller", request.auth).tenant_id):
+            apps = [shown_app(key=asked["app"])] if "app" in asked else shown_apps()
+            timezone = apps[0].timezone if apps else ""
+            rows = usage_shown(
+                apps=apps,
+                meter=meter.key,
+                from_day=from_day,
+                to_day=to_day,
+                granularity=granularity,
+            )
+        answer: dict[str, Any] = {
+            "meter": meter.key,
+            "timezone": timezone,
+            "granularity": granularity.value,
+            "data": [_row(row, granularity) for row in rows],
+            "next": None,
+        }
+        if "app" in asked:
+            answer = {"app": apps[0].key, **answer}
+        return Response(answer)
+
+
+def _row(row: ShownUsage, granularity: Granularity) -> dict[str, Any]:
+    match granularity:
+        case Granularity.HOUR:
+            window = {"starts_at": row.starts_at.isoformat()}
+        case Granularity.DAY:
+            window = {"day": row.day.isoformat()}
+        case Granularity.MONTH:
+            window = {"month": row.day.strftime("%Y-%m")}
+    return {"app": row.app, **window, "value": format(row.value, "f"), "state": row.state.value}
+
+
+def _day(asked: Any, name: str) -> date:
+    text = asked.get(name, "")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid("bad_date", f"{name} must be a date like 2026-03-01.", field=name) from None
+
+
+def _granularity(text: str) -> Granularity:
+    try:
+        return Granularity(text)
+    except ValueError:
+        raise Invalid(
+            "bad_granularity", "granularity must be hour, day or month.", field="granularity"
+        ) from None
