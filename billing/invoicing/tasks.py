@@ -1,13 +1,14 @@
-"""Billing's jobs: the hourly run, runs asked for in the console."""
+"""Billing's jobs: the hourly run, runs asked for in the console, printing what is issued."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from billing.invoicing.services.fail_run import fail_run
+from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.run_billing import RunResult, execute_run, scheduled_run_of
 from kernel import clock
 from work.jobs import JobRun
-from work.registry import Result, job_kind, schedule
+from work.registry import Result, job_kind, schedule, subscriber
 
 
 @job_kind("billing.run", lease_seconds=300, max_attempts=5)
@@ -21,6 +22,16 @@ def scheduled_run(job: JobRun) -> Result:
     """Bill and finalise all that is due at the slot's instant."""
     slot_at = datetime.fromisoformat(str(job.payload["slot_at"]))
     return _execute(job, run_id=scheduled_run_of(slot_at=slot_at, now=job.now))
+
+
+@subscriber("invoice.finalized", kind="billing.print_invoice")
+def print_issued(job: JobRun) -> Result:
+    """Render an issued invoice once and keep the bytes."""
+    print_invoice(
+        tenant_id=UUID(str(job.payload["tenant_id"])),
+        invoice_id=UUID(str(job.payload["invoice_id"])),
+    )
+    return None
 
 
 schedule(

@@ -79,8 +79,8 @@ def execute_run(
         at, finalize, tenant_key = run.at, run.finalize, run.tenant_key
         now = clock()
         run.state, run.started_at = RunState.RUNNING, run.started_at or now
-        run.progressed_at = now
-        run.save(update_fields=["state", "started_at", "progressed_at"])
+        run.progressed_at, run.finished_at, run.error = now, None, ""
+        run.save(update_fields=["state", "started_at", "progressed_at", "finished_at", "error"])
         waiting = _drafts(at=at, tenant_key=tenant_key)
         parked_before = _parked(tenant_key=tenant_key)
     result = RunResult(run_id=run_id, due=waiting, parked=parked_before)

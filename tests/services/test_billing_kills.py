@@ -1,0 +1,109 @@
+"""A billing run that is killed at any moment, or runs twice at once, bills as if nothing had been."""
+
+import random
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing.invoicing.models import Invoice
+from billing.invoicing.queries import InvoiceFilter, all_invoices
+from billing.invoicing.representation import invoice_document
+from billing.ledger.queries import first_drift, first_imbalance
+from tenants.scope import system_scope
+from tests.conftest import empty_tables
+from tests.factories import a_plan, a_subscription, a_tenant, some_usage
+
+pytestmark = pytest.mark.usefixtures("db")
+
+_AT = "2026-04-02T00:00:00+08:00"
+_BILL = f"""
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import django
+django.setup()
+from billing.invoicing.services import draft_due, finalize_due
+draft_due.CHUNK = finalize_due.CHUNK = 3
+print("ready", flush=True)
+from django.core.management import call_command
+call_command("bill", "--at", "{_AT}", "--finalize", "--json")
+"""
+"""The command in small chunks, so that a kill falls between them and inside them."""
+
+
+def _a_world(tenants: int) -> None:
+    a_plan()
+    for index in range(tenants):
+        tenant = a_tenant(f"t{index:02}", apps=(f"app{index:02}",))
+        a_subscription(tenant, starts_on=date(2026, 1, 1) + timedelta(days=31 * (index % 3)))
+        some_usage(tenant, {date(2026, 3, 1 + index % 28): 7 * index})
+
+
+def _start() -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BILL],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _billed() -> list[dict[str, Any]]:
+    with system_scope(purpose="test"):
+        documents = [invoice_document(each) for each in all_invoices(wanted=InvoiceFilter())]
+    for document in documents:
+        del document["id"], document["number"]
+    return sorted(documents, key=lambda each: (each["tenant"], each["period"]["starts_at"], str(each["lines"])))
+
+
+def _assert_sound() -> None:
+    with system_scope(purpose="test"):
+        numbers = sorted(Invoice.objects.values_list("number", flat=True))
+        assert first_imbalance() is None
+        assert first_drift() is None
+    assert numbers == [f"INV-2026-{n:06d}" for n in range(1, len(numbers) + 1)]
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_killed_again_and_again_it_bills_the_same(seed: int) -> None:
+    _a_world(24)
+    assert _start().wait() == 0
+    undisturbed = _billed()
+    assert len(undisturbed) > 60
+    empty_tables()
+    _a_world(24)
+    chance = random.Random(seed)  # noqa: S311  # a replayable choice of moments
+    kills = 0
+    for _ in range(12):
+        process = _start()
+        time.sleep(chance.uniform(0.01, 0.25))
+        process.kill()
+        kills += process.wait() < 0
+    assert kills > 3, "the run ended before it could be killed; the moments are chosen too late"
+
+    assert _start().wait() == 0
+
+    _assert_sound()
+    assert _billed() == undisturbed
+
+
+def test_three_runs_at_once_bill_once() -> None:
+    _a_world(24)
+    assert _start().wait() == 0
+    undisturbed = _billed()
+    empty_tables()
+    _a_world(24)
+
+    runs = [_start() for _ in range(3)]
+
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    _assert_sound()
+    assert _billed() == undisturbed
