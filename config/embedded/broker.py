@@ -31,7 +31,8 @@ class Broker:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode("ascii"))
-                return b"+PONG" in connection.recv(64) + connection.recv(64)
+                with connection.makefile("rb") as answers:
+                    return answers.readline() == b"+OK\r\n" and answers.readline() == b"+PONG\r\n"
         except OSError:
             return False
 
