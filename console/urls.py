@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("plans/<str:plan_key>/", plans.plan, name="plan"),
     path("invoices/", invoices.invoice_list, name="invoices"),
     path("invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
+    path("invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/new/", runs.new_run, name="new_run"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),

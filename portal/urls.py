@@ -1,5 +1,22 @@
-"""Addresses."""
+"""Addresses of the portal; all but the first hold the tenant's key."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from portal import home, invoices, keys, members, plan, usage
+
+app_name = "portal"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.tenants, name="tenants"),
+    path("<str:tenant_key>/", home.home, name="home"),
+    path("<str:tenant_key>/usage/", usage.usage, name="usage"),
+    path("<str:tenant_key>/plan/", plan.plan, name="plan"),
+    path("<str:tenant_key>/invoices/", invoices.invoice_list, name="invoices"),
+    path("<str:tenant_key>/invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
+    path(
+        "<str:tenant_key>/invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"
+    ),
+    path("<str:tenant_key>/keys/", keys.key_list, name="keys"),
+    path("<str:tenant_key>/keys/<uuid:key_id>/revoke", keys.revoke, name="revoke_key"),
+    path("<str:tenant_key>/members/", members.member_list, name="members"),
+]

@@ -34,3 +34,10 @@ def csv_response(
     )
     response["Content-Disposition"] = f'attachment; filename="{safe}.csv"'
     return response
+
+
+def pdf_response(*, name: str, content: bytes) -> HttpResponse:
+    """A document to read or keep; `name` is the program's own, never a tenant's text."""
+    response = HttpResponse(content, content_type="application/pdf")
+    response["Content-Disposition"] = f'inline; filename="{name}"'
+    return response

@@ -115,6 +115,15 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "revenue": _("Revenue"),
         "tax_payable": _("Tax payable"),
     },
+    "action": {
+        "usage.view": _("See usage"),
+        "plan.view": _("See the plan"),
+        "invoices.view": _("See invoices"),
+        "invoices.pay": _("Pay invoices"),
+        "keys.view": _("See API keys"),
+        "keys.change": _("Make and revoke API keys"),
+        "members.view": _("See members"),
+    },
     "timing": {"in_advance": _("in advance"), "in_arrears": _("in arrears")},
     "method": {
         "card": _("Card"),

@@ -1,6 +1,6 @@
 """Invoices: the list with its sums, and the page of one with all its working."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -15,6 +15,7 @@ from billing.invoicing.listings import (
     invoice_detail,
     invoice_rows,
 )
+from billing.invoicing.services.print_invoice import print_invoice_for_staff
 from billing.ledger.queries import entries_of
 from console.access import StaffRequest, staff_page
 from console.frame import page
@@ -23,7 +24,7 @@ from tenants.permissions import StaffAction, staff_may
 from tenants.queries import trail_of
 from ui import words
 from ui.cells import Days, Link
-from ui.exports import MAX_ROWS
+from ui.exports import MAX_ROWS, pdf_response
 from ui.tables import Column, ListState, Table, csv_of, wants_csv
 from ui.working import shown_line
 
@@ -120,7 +121,9 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
     return invoice_page(request, detail)
 
 
-def invoice_page(request: StaffRequest, detail: InvoiceDetail, **extra: object) -> HttpResponse:
+def invoice_page(
+    request: StaffRequest, detail: InvoiceDetail, *, status: int = 200, **extra: Any
+) -> HttpResponse:
     """The page of an invoice, also after a refused form on it (`extra`)."""
     role = request.user.staff_role
     entries = (
@@ -132,6 +135,7 @@ def invoice_page(request: StaffRequest, detail: InvoiceDetail, **extra: object) 
         request,
         "console/invoice.html",
         place="invoices",
+        status=status,
         invoice=detail,
         zone=detail.timezone,
         lines=[shown_line(line) for line in detail.lines],
@@ -139,3 +143,10 @@ def invoice_page(request: StaffRequest, detail: InvoiceDetail, **extra: object) 
         trail=trail_of(tenant_id=detail.tenant_id, target=f"invoice:{detail.id}", limit=20),
         **extra,
     )
+
+
+@staff_page(action=StaffAction.INVOICES_VIEW, purpose="print an invoice", own_scope=True)
+def invoice_pdf(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
+    """The document as it was issued, in the invoice's language."""
+    printed = print_invoice_for_staff(user=request.user, invoice_id=invoice_id)
+    return pdf_response(name=printed.filename, content=printed.content)

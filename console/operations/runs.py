@@ -12,7 +12,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.listings import RunRow, due_preview, run_detail, run_rows
-from billing.invoicing.services.request_run import request_run
+from billing.invoicing.services.start_run import start_run
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from kernel import clock
@@ -102,11 +102,10 @@ def new_run(request: StaffRequest) -> HttpResponse:
         form = RunForm(request.POST)
         if form.is_valid():
             try:
-                run_id = request_run(
+                run_id = start_run(
                     at=form.cleaned_data["at"],
                     finalize=form.cleaned_data["finalize"],
                     tenant_key=form.cleaned_data["tenant"].strip(),
-                    actor=f"user:{request.user.pk}",
                     requested_by=request.user.email,
                     now=now,
                 )

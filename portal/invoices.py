@@ -1,0 +1,147 @@
+"""Invoices of the tenant: the list, and one with every line explained."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from billing.invoicing.listings import (
+    OVERDUE,
+    STATES,
+    InvoiceRow,
+    invoice_detail,
+    invoice_rows,
+    receivables,
+)
+from billing.invoicing.services.print_invoice import print_invoice
+from kernel import clock
+from portal.access import Here, member_page
+from portal.frame import page
+from tenants.permissions import MemberAction
+from ui import words
+from ui.cells import Days, Link
+from ui.exports import MAX_ROWS, pdf_response
+from ui.tables import Column, ListState, Table, csv_of, wants_csv
+from ui.working import shown_line
+
+
+def _columns(tenant_key: str) -> tuple[Column[InvoiceRow], ...]:
+    return (
+        Column(
+            key="number",
+            label=_("Invoice"),
+            value=lambda row: Link(
+                text=row.number, url=reverse("portal:invoice", args=[tenant_key, row.id])
+            ),
+            sortable=True,
+        ),
+        Column(
+            key="period",
+            label=_("Period"),
+            value=lambda row: Days(period=row.period, zone=row.timezone),
+        ),
+        Column(key="state", label=_("State"), value=lambda row: words.status("invoice", row.state)),
+        Column(
+            key="due", label=_("Due on"), value=lambda row: row.due_on, sortable=True, minor=True
+        ),
+        Column(
+            key="total", label=_("Total"), value=lambda row: row.total, sortable=True, numeric=True
+        ),
+        Column(
+            key="outstanding",
+            label=_("Outstanding"),
+            value=lambda row: row.outstanding,
+            numeric=True,
+            minor=True,
+        ),
+    )
+
+
+@member_page(action=MemberAction.INVOICES_VIEW)
+def invoice_list(request: HttpRequest, here: Here) -> HttpResponse:
+    """All issued invoices."""
+    now = clock.now()
+    columns = _columns(here.tenant_key)
+    state = ListState.read(request.GET, columns=columns, filters={"state": STATES})
+    export = wants_csv(request)
+    found = invoice_rows(
+        now=now,
+        tenant_id=here.tenant_id,
+        search=state.search,
+        state=state.filters.get("state", ""),
+        issued_only=True,
+        sort=state.sort or "issued",
+        descending=state.descending or not state.sort,
+        limit=MAX_ROWS if export else state.limit,
+        offset=0 if export else state.offset,
+    )
+    if export:
+        return csv_of(columns=columns, rows=found.rows, name="invoices")
+    return page(
+        request,
+        here,
+        "portal/invoices.html",
+        place="invoices",
+        receivables=receivables(now=now, tenant_id=here.tenant_id),
+        state=state,
+        filters=[
+            (
+                "state",
+                _("All states"),
+                [
+                    (code, words.status("invoice", code).label, state.filters.get("state") == code)
+                    for code in ("open", OVERDUE, "paid", "void")
+                ],
+            )
+        ],
+        table=Table(
+            columns=columns,
+            rows=found.rows,
+            total=found.total,
+            state=state,
+            caption=_("Invoices"),
+            empty_title=_("No invoices yet"),
+            empty_text=_("The first one comes when your billing period ends."),
+            exportable=True,
+        ),
+    )
+
+
+@member_page(action=MemberAction.INVOICES_VIEW)
+def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
+    """One issued invoice; every line opens into its working."""
+    return invoice_page(request, here, invoice_id=invoice_id)
+
+
+def invoice_page(
+    request: HttpRequest, here: Here, *, invoice_id: UUID, status: int = 200, **extra: Any
+) -> HttpResponse:
+    """The page of an invoice, also after a payment that was refused (`extra`)."""
+    detail = invoice_detail(
+        invoice_id=invoice_id, now=clock.now(), tenant_id=here.tenant_id, issued_only=True
+    )
+    return page(
+        request,
+        here,
+        "portal/invoice.html",
+        place="invoices",
+        status=status,
+        invoice=detail,
+        zone=detail.timezone,
+        lines=[shown_line(line) for line in detail.lines],
+        **extra,
+    )
+
+
+@member_page(action=MemberAction.INVOICES_VIEW, own_scope=True)
+def invoice_pdf(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
+    """The document as it was issued; `?language=` asks for it in another language."""
+    wanted = request.GET.get("language", "")
+    printed = print_invoice(
+        tenant_id=here.tenant_id,
+        invoice_id=invoice_id,
+        language=wanted if wanted in {"en", "zh-hans"} else "",
+    )
+    return pdf_response(name=printed.filename, content=printed.content)
