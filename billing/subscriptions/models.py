@@ -40,6 +40,12 @@ class Subscription(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "id"], name="billing_subscription_tenant_id"),
+            # Two that serve at once would bill the same usage twice.
+            models.UniqueConstraint(
+                fields=["tenant"],
+                condition=Q(status=SubscriptionStatus.ACTIVE),
+                name="billing_subscription_one_active",
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=list(SubscriptionStatus)), name="billing_subscription_status"
             ),

@@ -6,6 +6,8 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.db import IntegrityError, transaction
+
 from billing.catalog.queries import StoredVersion, versions_of
 from billing.subscriptions.domain import Anchor, SubscriptionStatus
 from billing.subscriptions.models import Subscription
@@ -14,6 +16,7 @@ from kernel.errors import Conflict, Invalid, NotFound
 from kernel.period import local_day, local_midnight
 from tenants import audit
 from tenants.models import Tenant
+from work.connections import current_alias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +55,18 @@ def subscribe_many(
         ).values_list("tenant_id", flat=True)
     )
     if taken:
-        raise Conflict(
-            "already_subscribed",
-            "The tenant has a subscription that has not ended; change its plan instead.",
-            field="tenant",
-        )
+        raise _already_subscribed()
     rows = [
         _row(subscription=each, version=_in_force(versions, each), now=now)
         for each in subscriptions
     ]
-    Subscription.objects.bulk_create(rows, batch_size=1000)
+    try:
+        with transaction.atomic(using=current_alias()):
+            Subscription.objects.bulk_create(rows, batch_size=1000)
+    except IntegrityError as error:
+        if "billing_subscription_one_active" not in str(error):
+            raise
+        raise _already_subscribed() from None  # by someone else, since the look above
     audit.record_many(
         [
             audit.Entry(
@@ -105,6 +110,14 @@ def subscribe_imported(*, plan_key: str, first_days: Mapping[UUID, date], now: d
     ]
     if new:
         subscribe_many(plan_key=plan_key, subscriptions=new, now=now, actor="import")
+
+
+def _already_subscribed() -> Conflict:
+    return Conflict(
+        "already_subscribed",
+        "The tenant has a subscription that has not ended; change its plan instead.",
+        field="tenant",
+    )
 
 
 def _no_plan(plan_key: str) -> NotFound:
