@@ -109,6 +109,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_soft_shutdown_timeout=30,
+    worker_lost_wait=1,  # seconds until a killed child's place takes messages again
     worker_max_memory_per_child=400_000,  # kilobytes
     worker_hijack_root_logger=False,
     CELERY_DB_REUSE_MAX=500,  # tasks before a worker process renews its database connections

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from work.domain import SLOTS_AT_A_TIME, Cadence, backoff, due_slots
+from work.domain import SLOTS_AT_A_TIME, Cadence, CatchUp, backoff, due_slots
 
 HOURLY = Cadence(every=timedelta(hours=1))
 DAILY_AT_TWO = Cadence(every=timedelta(days=1), offset=timedelta(hours=2))
@@ -44,7 +44,13 @@ def hours(count: float) -> timedelta:
         ),
     ],
 )
-def test_due_slots(cadence, catch_up, last, now, expected) -> None:
+def test_due_slots(
+    cadence: Cadence,
+    catch_up: CatchUp,
+    last: datetime | None,
+    now: datetime,
+    expected: list[datetime],
+) -> None:
     assert due_slots(cadence=cadence, catch_up=catch_up, last=last, now=now) == expected
 
 
@@ -68,7 +74,7 @@ def test_a_long_absence_is_made_up_in_parts() -> None:
         (timedelta(hours=1), timedelta(seconds=-1)),
     ],
 )
-def test_cadence_that_makes_no_sense(every, offset) -> None:
+def test_cadence_that_makes_no_sense(every: timedelta, offset: timedelta) -> None:
     with pytest.raises(ValueError, match="a schedule's"):
         Cadence(every=every, offset=offset)
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from tests.services import work_kinds
 from work import claims, jobs, processes, queries
 from work.connections import DEFAULT, JOBS, transaction_on, using_alias
 from work.domain import JobState
-from work.failures import LeaseLost
+from work.failures import RUNNER_LOST, LeaseLost
 from work.jobs import JobRequest, JobRun, RunSummary
 from work.models import Job
 
@@ -87,7 +88,9 @@ class TestAsking:
             ({"long": "x" * 9000}, ValueError),
         ],
     )
-    def test_payload_carries_ids_only(self, payload: dict, error: type[Exception]) -> None:
+    def test_payload_carries_ids_only(
+        self, payload: dict[str, Any], error: type[Exception]
+    ) -> None:
         with pytest.raises(error):
             asked("test.effect", payload=payload)
 
@@ -324,7 +327,12 @@ class TestLeases:
     def test_silent_longer_than_its_lease_is_run_again_with_one_effect(self) -> None:
         asked("test.deaf", payload={"ms": 2500})
         lost: list[RunSummary] = []
-        first = threading.Thread(target=lambda: (lost.append(drained()), connections.close_all()))
+
+        def drain() -> None:
+            lost.append(drained())
+            connections.close_all()
+
+        first = threading.Thread(target=drain)
         first.start()
         wait_until(lambda: work_kinds.starts().get("one") == 1)
         second = drained()
@@ -334,7 +342,12 @@ class TestLeases:
 
     def test_progress_keeps_the_lease(self) -> None:
         job_id = asked("test.slow", payload={"ms": 3000})
-        runner = threading.Thread(target=lambda: (drained(), connections.close_all()))
+
+        def drain() -> None:
+            drained()
+            connections.close_all()
+
+        runner = threading.Thread(target=drain)
         runner.start()
         wait_until(lambda: (row(job_id).progress_done or 0) > 20)
         with using_alias(JOBS):
@@ -475,7 +488,7 @@ def effect_and(mark: Callable[[], None], run: JobRun) -> None:
 
 
 def late_marks(claim: claims.Claim) -> list[Callable[[], object]]:
-    failure = claims.RUNNER_LOST
+    failure = RUNNER_LOST
     return [
         lambda: claims.extend(claim, done=1, total=2),
         lambda: claims.finish(claim, result=None),

