@@ -61,7 +61,10 @@ def _billed() -> list[dict[str, Any]]:
         documents = [invoice_document(each) for each in all_invoices(wanted=InvoiceFilter())]
     for document in documents:
         del document["id"], document["number"]
-    return sorted(documents, key=lambda each: (each["tenant"], each["period"]["starts_at"], str(each["lines"])))
+    return sorted(
+        documents,
+        key=lambda each: (each["tenant"], each["period"]["starts_at"], str(each["lines"])),
+    )
 
 
 def _assert_sound() -> None:
@@ -80,7 +83,7 @@ def test_killed_again_and_again_it_bills_the_same(seed: int) -> None:
     assert len(undisturbed) > 60
     empty_tables()
     _a_world(24)
-    chance = random.Random(seed)  # noqa: S311  # a replayable choice of moments
+    chance = random.Random(seed)  # a replayable choice of moments
     kills = 0
     for _ in range(12):
         process = _start()
