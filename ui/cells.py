@@ -123,6 +123,8 @@ def as_html(value: Cell) -> SafeString:
             return format_html('<span class="state state-{}">{}</span>', tone.value, text)
         case Code():
             return format_html("<code>{}</code>", text)
+        case Days() | date():
+            return format_html('<span class="whole">{}</span>', text)
         case Instant(at=at):
             return format_html('<time datetime="{}">{}</time>', at.isoformat(), text)
         case _:

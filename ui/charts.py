@@ -46,6 +46,8 @@ class Figure:
     points_label: Text
     series: Sequence[Series]
     shape: Shape = Shape.LINE
+    ticks: Sequence[str] = ()
+    """Shorter names of the points for the axis; the points themselves where there are none."""
 
     def __post_init__(self) -> None:
         for series in self.series:
@@ -58,6 +60,7 @@ class Figure:
         return {
             "shape": self.shape.value,
             "points": list(self.points),
+            "ticks": list(self.ticks or self.points),
             "series": [
                 {
                     "label": str(series.label),
@@ -89,6 +92,7 @@ def daily_figure(
         key=key,
         title=title,
         points=[formats.date_text(day, language=language) for day in days],
+        ticks=[formats.short_date_text(day, language=language) for day in days],
         points_label=_("Day"),
         series=[
             Series(

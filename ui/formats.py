@@ -60,6 +60,12 @@ def date_text(value: date, *, language: str) -> str:
     return str(format_date(value, "medium", locale=locale_of(language)))
 
 
+def short_date_text(value: date, *, language: str) -> str:
+    """Mar 1 or 3月1日, where the year is known from elsewhere."""
+    pattern = "M月d日" if locale_of(language).language == "zh" else "MMM d"
+    return str(format_date(value, pattern, locale=locale_of(language)))
+
+
 def month_text(value: date, *, language: str) -> str:
     """March 2026 or 2026年3月."""
     pattern = "y年M月" if locale_of(language).language == "zh" else "MMMM y"

@@ -62,7 +62,7 @@ def plan_sheet(document: Mapping[str, Any]) -> PlanSheet:
             for price in document.get("prices") or []
         ),
         entitlements=tuple(
-            (feature.replace("_", " "), _allowed(value, language=language))
+            (_feature(feature), _allowed(value, language=language))
             for feature, value in (document.get("entitlements") or {}).items()
         ),
     )
@@ -136,7 +136,9 @@ def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTe
     meter = price.get("meter")
     return PriceTerms(
         key=str(price.get("key", "")),
-        title=words.word("meter", str(meter)) if meter else str(price.get("key", "")),
+        title=words.word("meter", str(meter))
+        if meter
+        else words.from_key(str(price.get("key", ""))),
         model=words.word("model", str(price.get("model"))),
         headline=headline,
         notes=tuple(notes),
@@ -187,6 +189,11 @@ def _tiers(price: Mapping[str, Any], *, currency: str, language: str) -> Sequenc
             )
         )
     return tiers
+
+
+def _feature(key: str) -> str:
+    text = words.word("meter", key)
+    return words.from_key(key) if text == key else str(text)
 
 
 def _allowed(value: Any, *, language: str) -> str:

@@ -146,7 +146,7 @@ class Table(Generic[Row]):
                     descending=is_sorted and not self.state.descending,
                     page=1,
                 )
-                if column.sortable
+                if column.sortable and self.total is not None
                 else "",
                 direction=""
                 if not is_sorted

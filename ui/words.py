@@ -146,6 +146,11 @@ def word(kind: str, code: str) -> Text:
     return _WORDS.get(kind, {}).get(str(code), str(code))
 
 
+def from_key(key: str) -> str:
+    """A price's or feature's key as a name: "history-180" reads "History 180"."""
+    return key.replace("-", " ").replace("_", " ").capitalize()
+
+
 def codes(kind: str) -> tuple[str, ...]:
     """The statuses of a kind, in the order of their life."""
     return tuple(_STATUSES[kind])

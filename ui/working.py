@@ -96,6 +96,10 @@ class ShownLine:
     apps: Sequence[AppDays]
     bounded: Sequence[tuple[str, str]]
 
+    @property
+    def has_deciding_day(self) -> bool:
+        return any(day.decides for app in self.apps for day in app.days)
+
 
 def shown_line(line: BilledLine) -> ShownLine:
     """The line with its working in the reader's language."""
@@ -124,7 +128,7 @@ def shown_line(line: BilledLine) -> ShownLine:
 
 def _title(line: BilledLine) -> str:
     meter = (line.explanation.get("aggregation") or {}).get("meter")
-    name = str(words.word("meter", meter)) if meter else line.key
+    name = str(words.word("meter", meter)) if meter else words.from_key(line.key)
     if line.key == "plan:minimum":
         name = _("Up to the plan's minimum")
     elif line.key == "plan:maximum":
@@ -172,6 +176,8 @@ class _Reading:
             }
         charge_lines = working.get("lines") or []
         if "charge" in working:
+            if working.get("model") == "package":
+                yield self._packed(charge_lines)
             for each in charge_lines:
                 yield self._charged(each, several=len(charge_lines) > 1)
             if len(charge_lines) > 1:
@@ -286,6 +292,16 @@ class _Reading:
     def _is_part(self) -> bool:
         part, _slash, whole = str(self.working.get("proration", "")).partition("/")
         return bool(self.working.get("prorated")) and part != whole
+
+    def _packed(self, charge_lines: Sequence[Mapping[str, Any]]) -> str:
+        terms = self.working.get("terms") or {}
+        values = {
+            "size": self._number(str(terms.get("package_size", "1"))),
+            "count": self._number(charge_lines[0]["quantity"]) if charge_lines else "0",
+        }
+        if terms.get("package_rounding") == "down":
+            return _("In packages of %(size)s: %(count)s full ones") % values
+        return _("In packages of %(size)s: %(count)s started ones") % values
 
     def _quantity(self, name: str) -> str:
         return self._number(self.working.get(name, "0"))

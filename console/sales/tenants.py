@@ -150,7 +150,9 @@ def tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
             for each in subscriptions
         ],
         invoices=Table(
-            columns=tuple(column for column in INVOICE_COLUMNS if column.key != "tenant"),
+            columns=tuple(
+                column for column in INVOICE_COLUMNS if column.key not in {"tenant", "due"}
+            ),
             rows=invoices.rows,
             caption=_("Newest invoices"),
             empty_title=_("No invoices yet"),

@@ -93,12 +93,6 @@ def word(code: str, kind: str) -> str:
 
 
 @register.simple_tag
-def word_of_meter(code: str) -> str:
-    """A meter's name, for where a tag needs it as an argument."""
-    return str(words.word("meter", code))
-
-
-@register.simple_tag
 def icon(name: str) -> SafeString:
     """One of the icons of `ui.vendor_assets.ICONS`; decorative, so hidden from screen readers."""
     return format_html(

@@ -79,7 +79,7 @@ class SummitChart extends HTMLElement {
     };
     const text = color("text");
     const grid = color("grid");
-    const { shape, points, series } = this.figure;
+    const { shape, points, ticks, series } = this.figure;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const many = points.length > 45;
     this.chart = new window.Chart(canvas, {
@@ -97,6 +97,7 @@ class SummitChart extends HTMLElement {
             fill: shape === "line" && series.length === 1,
             borderWidth: shape === "line" ? 2 : 0,
             borderRadius: shape === "line" ? 0 : 2,
+            maxBarThickness: 44,
             pointRadius: many || shape !== "line" ? 0 : 2,
             pointHitRadius: 12,
             tension: 0.2,
@@ -125,7 +126,12 @@ class SummitChart extends HTMLElement {
             stacked: shape === "stacked",
             grid: { display: false },
             border: { color: grid },
-            ticks: { color: text, maxRotation: 0, autoSkipPadding: 20 },
+            ticks: {
+              color: text,
+              maxRotation: 0,
+              autoSkipPadding: 20,
+              callback: (_, index) => ticks[index],
+            },
           },
           y: {
             stacked: shape === "stacked",
