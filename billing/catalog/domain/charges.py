@@ -56,14 +56,15 @@ def charge_document(terms: ChargeTerms) -> dict[str, object]:
         case GraduatedTerms() | VolumeTerms():
             told = {
                 "tiers": [
-                    _tier_document(tier.up_to, unit_price=tier.unit_price, flat_fee=tier.flat_fee)
+                    _tier_document(tier.up_to, "unit_price", tier.unit_price, tier.flat_fee)
                     for tier in terms.tiers
                 ]
             }
         case StairstepTerms():
             told = {
                 "tiers": [
-                    _tier_document(step.up_to, flat_fee=step.flat_fee) for step in terms.tiers
+                    {"up_to": _bound_text(step.up_to), "flat_fee": plain_text(step.flat_fee)}
+                    for step in terms.tiers
                 ]
             }
         case PackageTerms():
@@ -80,9 +81,7 @@ def charge_document(terms: ChargeTerms) -> dict[str, object]:
         case GraduatedPercentageTerms():
             told = {
                 "tiers": [
-                    _tier_document(
-                        tier.up_to, rate_percent=tier.rate_percent, flat_fee=tier.flat_fee
-                    )
+                    _tier_document(tier.up_to, "rate_percent", tier.rate_percent, tier.flat_fee)
                     for tier in terms.tiers
                 ]
             }
@@ -91,11 +90,17 @@ def charge_document(terms: ChargeTerms) -> dict[str, object]:
     return {"model": terms.model.value, **told}
 
 
-def _tier_document(up_to: Decimal | None, **figures: Decimal) -> dict[str, object]:
-    return {
-        "up_to": None if up_to is None else plain_text(up_to),
-        **{name: plain_text(figure) for name, figure in figures.items() if figure},
-    }
+def _tier_document(
+    up_to: Decimal | None, rate: str, figure: Decimal, flat_fee: Decimal
+) -> dict[str, object]:
+    told: dict[str, object] = {"up_to": _bound_text(up_to), rate: plain_text(figure)}
+    if flat_fee:
+        told["flat_fee"] = plain_text(flat_fee)
+    return told
+
+
+def _bound_text(up_to: Decimal | None) -> str | None:
+    return None if up_to is None else plain_text(up_to)
 
 
 def _read_flat(fields: Fields) -> ChargeTerms:

@@ -71,22 +71,13 @@ def check_bounds(bounds: Bounds) -> None:
 
 def tier_holding(bounds: Bounds, quantity: Fraction) -> int:
     """The index of the one tier that the quantity falls into."""
-    for index, bound in enumerate(bounds):
-        if bound is None or quantity <= exact(bound):
-            return index
-    raise ValueError("the last tier is not open")
+    return sum(1 for bound in bounds if bound is not None and quantity > exact(bound))
 
 
 def slices(bounds: Bounds, quantity: Fraction) -> Iterator[tuple[int, Fraction]]:
     """Index and share of each tier that the quantity reaches; the first one also at zero."""
-    lower = Fraction(0)
-    for index, bound in enumerate(bounds):
-        if bound is None:
-            yield index, quantity - lower
-            return
-        upper = exact(bound)
-        if quantity <= upper:
-            yield index, quantity - lower
-            return
+    index, lower = 0, Fraction(0)
+    while (bound := bounds[index]) is not None and quantity > (upper := exact(bound)):
         yield index, upper - lower
-        lower = upper
+        index, lower = index + 1, upper
+    yield index, quantity - lower
