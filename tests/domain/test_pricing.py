@@ -11,6 +11,7 @@ from billing.rating.pricing import Priced, price_quantity
 from kernel.errors import Invalid
 
 D = Decimal
+F = Fraction
 HALF = Fraction(1, 2)
 METERED = {"meter": "dau", "period_aggregation": "max_day"}
 PER_UNIT = {"model": "per_unit", "unit_price": "2"}
@@ -64,7 +65,7 @@ def test_an_amount(price: dict[str, Any], quantity: str, amount: str, reason: st
 
 def test_a_minimum_tops_up() -> None:
     found = priced({**PER_UNIT, "minimum": "10"}, "3")
-    assert (found.amount, found.true_up, found.total) == (6, 4, 10)
+    assert (found.amount, found.true_up, found.total) == (F(6), F(4), F(10))
 
 
 def test_a_minimum_equal_to_the_maximum_fixes_the_amount() -> None:
@@ -80,8 +81,8 @@ def test_what_was_capped_says_so() -> None:
 
 def test_the_steps_can_be_read() -> None:
     found = priced({**PER_UNIT, "convert": {"divide_by": "10"}, "included": "1"}, "25")
-    assert (found.quantity, found.converted) == (25, HALF * 5)
-    assert (found.included, found.chargeable) == (1, HALF * 3)
+    assert (found.quantity, found.converted) == (F(25), HALF * 5)
+    assert (found.included, found.chargeable) == (F(1), HALF * 3)
     assert [line.amount for line in found.lines] == [3]
 
 

@@ -1,6 +1,6 @@
 """Worked examples that operators publish, reproduced from plans of the vocabulary."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ METERS = ["dau", "mau", "groups", "mqtt", "moderated", "connections", "character
 
 
 def bill(
-    prices: list[Mapping[str, Any]],
+    prices: Sequence[Mapping[str, Any]],
     usage: Usage,
     *,
     served: Period = JULY,

@@ -85,12 +85,12 @@ def test_a_base_fee_and_a_peak() -> None:
     usage = {UsageKey("chat", "dau"): days(d5="35", d6="12")}
     (base,) = rated(terms, usage, timing=Timing.IN_ADVANCE)
     assert (base.amount, base.kind) == (Money(19900, "CNY"), LineKind.RECURRING)
-    assert (base.quantity, base.unit_price, base.app_key) == (1, 199, None)
+    assert (base.quantity, base.unit_price, base.app_key) == (D(1), D(199), None)
     assert base.description == "base"
     assert base.period == MARCH
     (dau,) = rated(terms, usage)
     assert (dau.amount, dau.kind) == (Money(1500, "CNY"), LineKind.USAGE)
-    assert (dau.quantity, dau.unit_price, dau.app_key) == (3, 5, "chat")
+    assert (dau.quantity, dau.unit_price, dau.app_key) == (D(3), D(5), "chat")
     assert dau.description == "dau of chat: 35 (highest day), 10 included"
     assert dau.exact == 15
 
@@ -139,7 +139,7 @@ def test_a_part_period() -> None:
     (line,) = rated(plan(BASE), timing=Timing.IN_ADVANCE, served=FROM_16TH)
     assert line.amount == Money(10271, "CNY")  # 199 x 16/31 = 102.709…
     assert line.exact == Fraction(199 * 16, 31)
-    assert (line.quantity, line.unit_price) == (1, None)
+    assert (line.quantity, line.unit_price) == (D(1), None)
     assert line.description == "base, 16/31 of the period"
     assert line.period == FROM_16TH
     assert line.explanation["proration"] == "16/31"
@@ -225,7 +225,7 @@ def test_a_tenant_without_usage(scope: str) -> None:
     ("kinds", "amount"),
     [(None, "6.00"), ("single", "1.00"), (["single", "group"], "3.00"), (["room"], "3.00")],
 )
-def test_kinds_of_a_meter(kinds: object, amount: str) -> None:
+def test_kinds_of_a_meter(kinds: str | list[str] | None, amount: str) -> None:
     usage = {
         UsageKey("a", "messages", "single"): days(d1="500", d2="500"),
         UsageKey("a", "messages", "group"): days(d1="2000"),
@@ -275,14 +275,14 @@ def test_tiers_have_no_one_unit_price() -> None:
     }
     del price["unit_price"]
     (line,) = rated(plan(price), {UsageKey("a", "messages"): days(d1="12")})
-    assert (line.quantity, line.unit_price, line.amount.minor) == (12, None, 1200)
+    assert (line.quantity, line.unit_price, line.amount.minor) == (D(12), None, 1200)
 
 
 def test_one_flat_fee_is_not_a_price_of_many_units() -> None:
     price = {**MESSAGES, "model": "stairstep", "tiers": [{"up_to": None, "flat_fee": "7"}]}
     del price["unit_price"]
     (line,) = rated(plan(price), {UsageKey("a", "messages"): days(d1="12")})
-    assert (line.quantity, line.unit_price, line.amount.minor) == (12, None, 700)
+    assert (line.quantity, line.unit_price, line.amount.minor) == (D(12), None, 700)
 
 
 def test_a_minimum_and_its_true_up_are_the_minimum_to_the_last_unit() -> None:
@@ -292,7 +292,7 @@ def test_a_minimum_and_its_true_up_are_the_minimum_to_the_last_unit() -> None:
     true_up = lines[1]
     assert true_up.exact == Fraction("10.005")
     assert true_up.description == "messages of a: up to the minimum of 10.01"
-    assert (true_up.app_key, true_up.quantity, true_up.unit_price) == ("a", 1, 10)
+    assert (true_up.app_key, true_up.quantity, true_up.unit_price) == ("a", D(1), D(10))
     assert true_up.explanation["amount"] == "10.00"
     assert true_up.explanation["true_up"] == "10.005"
 
@@ -327,10 +327,10 @@ def test_quantities_that_are_held() -> None:
         ("base", "recurring", "199.00"),
         ("seats", "recurring", "3.00"),
     ]
-    held = {"seats": 7, "history": D(2), "base": 0}
+    held: dict[str, Exact] = {"seats": 7, "history": D(2), "base": 0}
     lines = rated(terms, timing=advance, quantities=held)
     assert amounts(lines) == [("seats", "recurring", "21.00"), ("history", "recurring", "1000.00")]
-    assert [(line.quantity, line.unit_price) for line in lines] == [(7, 3), (2, 500)]
+    assert [(line.quantity, line.unit_price) for line in lines] == [(D(7), D(3)), (D(2), D(500))]
     assert lines[1].description == "history, 2 times"
     (seats,) = rated(terms, timing=advance, quantities={**held, "history": 0}, served=FROM_16TH)
     assert seats.description == "seats, 7 times, 16/31 of the period"
