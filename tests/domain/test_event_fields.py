@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def an_event(**changes: Any) -> dict[str, Any]:
-    content = {
+    content: dict[str, Any] = {
         "specversion": "1.0",
         "id": "1",
         "source": "sdk",
