@@ -8,7 +8,7 @@ have 23, 24 or 25 hours, and a day that a zone left out (Pacific/Apia, 2011-12-3
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -121,7 +121,7 @@ def local_day(instant: datetime, zone: ZoneInfo) -> date:
     That is the date on the local calendar, except where clocks step back over midnight: the
     repeated evening belongs to the day that had already begun.
     """
-    day = instant.astimezone(zone).date()
+    day = _shown_in(instant, zone).date()
     following = day + _ONE_DAY
     return following if local_midnight(following, zone) <= instant else day
 
@@ -281,12 +281,22 @@ def _end_of_skip(wall: datetime) -> datetime:
 
 
 def _in_utc(instant: datetime, *, field: str) -> datetime:
-    if instant.tzinfo is UTC:
-        return instant
     if instant.tzinfo is None:
         raise Invalid(
             "naive_instant",
             f"{field} has no offset; write it as 2026-03-01T00:00:00+08:00.",
             field=field,
         )
-    return instant.astimezone(UTC)
+    return _shown_in(instant, UTC)
+
+
+def _shown_in(instant: datetime, zone: tzinfo) -> datetime:
+    # At the far ends of the calendar another zone's date doesn't exist.
+    if not _EARLIEST_YEAR <= instant.year <= _LATEST_YEAR:
+        raise Invalid(
+            "date_out_of_range",
+            f"{instant.date()} is not between {_EARLIEST_YEAR} and {_LATEST_YEAR}; "
+            "write an instant that is.",
+            field="instant",
+        )
+    return instant.astimezone(zone)

@@ -1,1 +1,1 @@
-"""Plans and their immutable versions. Start reading at `domain.py`, then `services/load_plans.py`."""
+"""Plans and their immutable versions. Start reading at `domain/plan.py`, then `services/load_plans.py`."""

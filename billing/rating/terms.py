@@ -128,6 +128,14 @@ class PlanTerms:
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     content_hash: str = field(default="", compare=False)
 
+    def bills_at(self, timing: Timing) -> bool:
+        """Whether `billing.rating.pipeline.rate_plan` may have lines at the timing; a plan's own
+        minimum and maximum are settled in arrears."""
+        if any(price.timing is timing for price in self.prices):
+            return True
+        is_bounded = self.minimum is not None or self.maximum is not None
+        return is_bounded and timing is Timing.IN_ARREARS
+
     def name(self, language: str) -> str:
         """The plan's name in the language, else in English, else any, else its key."""
         for candidate in (language, "en"):

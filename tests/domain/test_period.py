@@ -83,6 +83,20 @@ def test_days_outside_the_calendar_are_refused(year: int) -> None:
     assert refused.value.code == "date_out_of_range"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["0001-01-01T00:00+14:00", "1899-12-31T23:59Z", "3000-01-01T00:00Z", "9999-12-31T23:59-12:00"],
+)
+def test_instants_outside_the_calendar_are_refused(text: str) -> None:
+    for use in (
+        lambda: local_day(instant(text), zone_named("Asia/Shanghai")),
+        lambda: Period(instant(text), instant("2026-01-01T00:00+01:00")),
+    ):
+        with pytest.raises(Invalid) as refused:
+            use()
+        assert refused.value.code in ("date_out_of_range", "end_before_start")
+
+
 def test_days_at_the_calendar_s_ends() -> None:
     utc = zone_named("UTC")
     assert local_midnight(day("1900-01-01"), utc) == instant("1900-01-01T00:00Z")

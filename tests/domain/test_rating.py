@@ -368,6 +368,18 @@ def test_a_plan_s_minimum_counts_what_was_billed_in_advance() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "in_advance", "in_arrears"),
+    [({}, True, False), ({"minimum": "1"}, True, True), ({"maximum": "1000"}, True, True)],
+)
+def test_when_a_plan_bills(fields: dict[str, str], in_advance: bool, in_arrears: bool) -> None:
+    terms = plan(BASE, **fields)
+    assert terms.bills_at(Timing.IN_ADVANCE) is in_advance
+    assert terms.bills_at(Timing.IN_ARREARS) is in_arrears
+    assert plan(DAU).bills_at(Timing.IN_ARREARS)
+    assert not plan(DAU, **fields).bills_at(Timing.IN_ADVANCE)
+
+
 def test_a_plan_s_maximum_takes_what_is_above() -> None:
     usage = {UsageKey("a", "messages"): days(d1="900000")}
     lines = rated(plan(BASE, MESSAGES, maximum="1000", minimum="10"), usage)
