@@ -56,7 +56,7 @@ def main() -> int:
     try:
         settings = environment.load()
         with _only_run(settings):
-            return _run(settings)
+            return _run(settings, parent=os.getppid() if arguments.with_parent else None)
     except (environment.EnvironmentFault, RunFault, DomainError, ProgramFault) as fault:
         _say(f"\nSummit cannot run: {fault}")
         return 1
@@ -67,7 +67,7 @@ def main() -> int:
         return 0
 
 
-def _run(settings: environment.Environment) -> int:
+def _run(settings: environment.Environment, *, parent: int | None) -> int:
     began = time.monotonic()
     home = settings.home
     supervisor = Supervisor(home=home, say=_say)
@@ -77,7 +77,7 @@ def _run(settings: environment.Environment) -> int:
         try:
             _start(settings, supervisor)
             _say(_welcome(settings, seconds=time.monotonic() - began))
-            _watch(settings, supervisor)
+            _watch(settings, supervisor, parent=parent)
         finally:
             # A second Ctrl-C must not leave anything behind either.
             for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -185,12 +185,19 @@ def _programs(settings: environment.Environment, overlay: dict[str, str]) -> Ite
     )
 
 
-def _watch(settings: environment.Environment, supervisor: Supervisor) -> None:
-    """Until Ctrl-C or SIGTERM, which raise Stopped."""
+def _watch(
+    settings: environment.Environment, supervisor: Supervisor, *, parent: int | None
+) -> None:
+    """Until Ctrl-C or SIGTERM, to us or to the parent; raises Stopped."""
     children = _wakeup(signal.SIGCHLD)
     next_look = time.monotonic()
+    parent_was_stopping = False
     while True:
         supervisor.watch()
+        parent_stops = parent is not None and _is_stopping(parent)
+        if parent_stops and parent_was_stopping:
+            raise Stopped
+        parent_was_stopping = parent_stops
         if not settings.database_url and time.monotonic() >= next_look:
             next_look = time.monotonic() + _DATABASE_WATCH_SECONDS
             try:
@@ -200,6 +207,22 @@ def _watch(settings: environment.Environment, supervisor: Supervisor) -> None:
         select.select([children], [], [], _WATCH_SECONDS)
         with contextlib.suppress(BlockingIOError):
             children.recv(64)
+
+
+def _is_stopping(make: int) -> bool:
+    """Is `make` in its answer to a signal, and waits for us? (Linux only)
+
+    Ctrl-C reaches us too. But a SIGINT sent to make alone goes no further: make blocks the signal
+    and waits for its children to end by themselves.
+    """
+    try:
+        status = Path(f"/proc/{make}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    blocked = next(
+        (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk:")), 0
+    )
+    return any(blocked >> (sign - 1) & 1 for sign in (signal.SIGINT, signal.SIGHUP))
 
 
 def _wakeup(sign: signal.Signals) -> socket.socket:
