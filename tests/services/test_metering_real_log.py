@@ -1,0 +1,120 @@
+"""A real chat log of 956,250 messages, imported and compared with an independent recount."""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from metering.queries import recounted_usage, usage
+from tenants.models import App
+from tenants.scope import system_scope
+
+ROOT = Path(__file__).resolve().parents[2]
+LOG = ROOT.parent / "shared" / "data" / "lean-zulip.csv.gz"
+EVER = {"from_day": date(2000, 1, 1), "to_day": date(2100, 1, 1)}
+
+pytestmark = [
+    pytest.mark.usefixtures("db"),
+    pytest.mark.skipif(not LOG.exists(), reason=f"the real log is not at {LOG}"),
+    pytest.mark.timeout(600),
+]
+
+
+def counted_by_hand(zone: str) -> dict[tuple[str, str, date], int]:
+    """(app, meter, local day) -> value, by sets and counters."""
+    info = ZoneInfo(zone)
+    users: dict[tuple[str, date], set[str]] = defaultdict(set)
+    messages: Counter[tuple[str, date]] = Counter()
+    with gzip.open(LOG, "rt", newline="") as stream:
+        for app, _, sent_at, user in csv.reader(stream):
+            sent = datetime.strptime(sent_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            day = sent.astimezone(info).date()
+            users[app, day].add(user)
+            messages[app, day] += 1
+    counted = {(app, "dau", day): len(who) for (app, day), who in users.items()}
+    counted.update({(app, "messages", day): sent for (app, day), sent in messages.items()})
+    return counted
+
+
+def imported(zone: str) -> dict[str, Any]:
+    """Run the command; gives its document, seconds and the most memory it held."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "manage.py", "import_usage", str(LOG)),
+            *("--columns", "app,id,time,user", "--create-tenants", "--timezone", zone, "--json"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    document = json.loads(process.stdout.read())
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return {
+        **document,
+        "seconds": time.monotonic() - started,
+        "megabytes": used.ru_maxrss / 1024,
+    }
+
+
+def stored() -> dict[tuple[str, str, date], int]:
+    with system_scope(purpose="test"):
+        apps = {app.id: (app.key, app.tenant_id) for app in App.objects.all()}
+        tenants: list[UUID] = [tenant_id for _, tenant_id in apps.values()]
+        rows = usage(tenant_ids=tenants, meters=["dau", "messages"], **EVER)
+        assert rows == recounted_usage(tenant_ids=tenants, **EVER)
+    return {(apps[row.app_id][0], row.meter, row.day): int(row.value) for row in rows}
+
+
+def of_march(counted: dict[tuple[str, str, date], int], app: str, meter: str) -> list[int]:
+    values = [
+        value
+        for (key, name, day), value in counted.items()
+        if (key, name) == (app, meter) and date(2024, 3, 1) <= day < date(2024, 4, 1)
+    ]
+    return sorted(values, reverse=True)
+
+
+def test_the_log_in_shanghai_days_and_again() -> None:
+    first = imported("Asia/Shanghai")
+    assert (first["read"], first["accepted"], first["duplicates"], first["rejected"]) == (
+        *(956_250, 956_250, 0, 0),
+    )
+    assert first["seconds"] < 120
+    assert first["megabytes"] < 500
+    counted = stored()
+    assert counted == counted_by_hand("Asia/Shanghai")
+
+    dau = [value for (_, meter, _), value in counted.items() if meter == "dau"]
+    assert (len(dau), sum(dau)) == (29_595, 225_566)
+    march = of_march(counted, "287929", "dau")
+    assert (march[0], march[2], sum(march)) == (35, 30, 687)
+    assert sum(of_march(counted, "287929", "messages")) == 3_073
+    day = date(2024, 3, 15)
+    assert (counted["113489", "dau", day], counted["113489", "messages", day]) == (26, 71)
+
+    again = imported("Asia/Shanghai")
+    assert (again["accepted"], again["duplicates"], again["rejected"]) == (0, 956_250, 0)
+    assert stored() == counted
+
+
+def test_the_log_in_utc_days() -> None:
+    assert imported("UTC")["accepted"] == 956_250
+    counted = stored()
+    assert counted == counted_by_hand("UTC")
+    assert of_march(counted, "287929", "dau")[0] == 41
+    assert sum(of_march(counted, "287929", "messages")) == 3_011
