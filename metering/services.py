@@ -2,6 +2,7 @@
 
 from metering.days.services.close_days import ClosedDays, close_days
 from metering.ingest.services.admit import IngestResult, RejectedItem
+from metering.ingest.services.collect_events import collect_events
 from metering.ingest.services.ingest_events import ingest_events
 from metering.rollup.services.rebuild_usage import Rebuilt, rebuild_usage
 from metering.rollup.services.roll_up import RolledUp, roll_up, roll_up_pending
@@ -14,6 +15,7 @@ __all__ = [
     "RejectedItem",
     "RolledUp",
     "close_days",
+    "collect_events",
     "ingest_events",
     "rebuild_usage",
     "roll_up",

@@ -19,7 +19,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,99}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTenant:
-    """What a new tenant starts with; `apps` are app keys."""
+    """What a new tenant starts with; `apps` are app keys. The last three stand on its invoices."""
 
     key: str
     name: str
@@ -27,6 +27,9 @@ class NewTenant:
     apps: Sequence[str] = ()
     language: str = "en"
     country: str = ""
+    address: str = ""
+    tax_id: str = ""
+    billing_email: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,9 @@ def create_tenants(
             timezone=new.timezone,
             language=new.language,
             country=new.country,
+            address=new.address,
+            tax_id=new.tax_id,
+            billing_email=new.billing_email,
             hash_salt=secrets.token_bytes(32),
             created_at=now,
         )
