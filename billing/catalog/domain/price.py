@@ -184,19 +184,21 @@ def _read_conversion(fields: Fields) -> Conversion | None:
     if not fields.has("convert"):
         return None
     convert = fields.nested("convert")
-    conversion = Conversion(
-        divide_by=convert.figure("divide_by", above_zero=True),
-        rounding=convert.choice("rounding", ConversionRounding, default=ConversionRounding.NONE),
-        decimals=convert.whole_number("decimals", default=0, lowest=0, highest=12),
-    )
+    divide_by = convert.figure("divide_by", above_zero=True)
+    rounding = convert.choice("rounding", ConversionRounding, default=ConversionRounding.NONE)
+    decimals = convert.whole_number("decimals", default=0, lowest=0, highest=12)
     convert.refuse_unknown()
-    return conversion
+    # Without rounding the decimals say nothing; the same terms shall be equal.
+    is_rounded = rounding is not ConversionRounding.NONE
+    return Conversion(
+        divide_by=divide_by, rounding=rounding, decimals=decimals if is_rounded else 0
+    )
 
 
 def _conversion_document(conversion: Conversion) -> Mapping[str, object]:
     told: dict[str, object] = {"divide_by": plain_text(conversion.divide_by)}
     if conversion.rounding is not ConversionRounding.NONE:
         told["rounding"] = conversion.rounding.value
-        if conversion.decimals:
-            told["decimals"] = conversion.decimals
+    if conversion.decimals:
+        told["decimals"] = conversion.decimals
     return told
