@@ -1,5 +1,11 @@
-"""Addresses."""
+"""Addresses that gateways call, below /webhooks/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing.payments.webhooks import stripe_webhook
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("stripe/", stripe_webhook, name="stripe-webhook"),
+    # Without the slash too: a redirect would lose the body.
+    path("stripe", stripe_webhook),
+]

@@ -1,0 +1,1 @@
+"""The outside world of payments, behind plain values. Only `stripe.py` imports the `stripe` package."""
