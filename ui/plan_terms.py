@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from ui import formats, words
@@ -82,18 +82,13 @@ def plan_name(document: Mapping[str, Any], *, language: str) -> str:
 
 def _interval(document: Mapping[str, Any]) -> str:
     count = int(document.get("interval_count") or 1)
-    match document.get("interval", "month"):
-        case "day":
-            text = ngettext("daily", "every %(count)s days", count)
-        case "week":
-            text = ngettext("weekly", "every %(count)s weeks", count)
-        case "quarter":
-            text = ngettext("quarterly", "every %(count)s quarters", count)
-        case "year":
-            text = ngettext("yearly", "every %(count)s years", count)
-        case _:
-            text = ngettext("monthly", "every %(count)s months", count)
-    return text % {"count": count}
+    once, several = {
+        "day": (_("daily"), _("every %(count)s days")),
+        "week": (_("weekly"), _("every %(count)s weeks")),
+        "quarter": (_("quarterly"), _("every %(count)s quarters")),
+        "year": (_("yearly"), _("every %(count)s years")),
+    }.get(str(document.get("interval", "month")), (_("monthly"), _("every %(count)s months")))
+    return once if count == 1 else several % {"count": count}
 
 
 def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTerms:

@@ -25,13 +25,7 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "uncollectible": (_("Uncollectible"), Tone.BAD),
     },
     "subscription": {
-        "scheduled": (_("Scheduled"), Tone.ACTIVE),
-        "trialing": (_("Trial"), Tone.ACTIVE),
-        "trial": (_("Trial"), Tone.ACTIVE),
         "active": (pgettext_lazy("subscription", "Active"), Tone.GOOD),
-        "past_due": (_("Past due"), Tone.WARNING),
-        "canceled": (pgettext_lazy("subscription", "Cancelled"), Tone.NEUTRAL),
-        "cancelled": (pgettext_lazy("subscription", "Cancelled"), Tone.NEUTRAL),
         "ended": (pgettext_lazy("subscription", "Ended"), Tone.NEUTRAL),
     },
     "payment": {
@@ -45,12 +39,9 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
     },
     "run": {
         "queued": (_("Waiting"), Tone.NEUTRAL),
-        "pending": (_("Waiting"), Tone.NEUTRAL),
         "running": (_("Running"), Tone.ACTIVE),
-        "finished": (_("Finished"), Tone.GOOD),
         "done": (_("Finished"), Tone.GOOD),
         "failed": (_("Failed"), Tone.BAD),
-        "parked": (_("Parked"), Tone.WARNING),
     },
     "day": {
         "open": (pgettext_lazy("day", "Open"), Tone.ACTIVE),
