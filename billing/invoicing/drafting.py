@@ -90,7 +90,7 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
         (Timing.IN_ARREARS, boundary.ended),
         (Timing.IN_ADVANCE, boundary.opened),
     ):
-        if service is None or not any(price.timing is timing for price in contract.terms.prices):
+        if service is None or not contract.terms.bills_at(timing):
             continue
         bills_arrears = bills_arrears or timing is Timing.IN_ARREARS
         lines.extend(
