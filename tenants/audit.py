@@ -33,9 +33,8 @@ class Origin:
     address: str = ""
 
 
-_origin: ContextVar[Origin] = ContextVar(  # noqa: B039  # Origin is frozen
-    "summit_audit_origin", default=Origin()
-)
+_NOWHERE = Origin()
+_origin: ContextVar[Origin] = ContextVar("summit_audit_origin", default=_NOWHERE)
 
 
 @contextmanager

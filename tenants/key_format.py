@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PREFIX = "smt_live"
+_LETTERS = frozenset(_ALPHABET + "_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,6 @@ def parse_key(text: str) -> KeyParts | None:
     pieces = body.split("_")
     if len(pieces) != 4 or "_".join(pieces[:2]) != PREFIX or _check(body) != check:
         return None
-    if len(pieces[2]) != 12 or len(pieces[3]) != 43:
+    if len(pieces[2]) != 12 or len(pieces[3]) != 43 or not _LETTERS.issuperset(body):
         return None
     return KeyParts(public_id=pieces[2], secret=pieces[3])

@@ -105,6 +105,7 @@ class KeyRow:
     label: str
     scope: KeyScope
     created_by: str
+    allowed_addresses: Sequence[str]
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
@@ -203,51 +204,48 @@ def tenant_profile_by_id(*, tenant_id: UUID) -> TenantProfile:
 
 def apps_of(*, tenant_id: UUID) -> tuple[AppRow, ...]:
     """The tenant's apps, by key."""
-    return tuple(
-        AppRow(id=app.id, key=app.key, name=app.name or app.key, created_at=app.created_at)
-        for app in App.objects.filter(tenant_id=tenant_id).order_by("key")
-    )
+    return tuple(map(_app, App.objects.filter(tenant_id=tenant_id).order_by("key")))
+
+
+def apps_page(*, tenant_id: UUID, after: str, limit: int) -> tuple[AppRow, ...]:
+    """Up to `limit` of the tenant's apps by key, those after the key `after`."""
+    found = App.objects.filter(tenant_id=tenant_id, key__gt=after).order_by("key")
+    return tuple(map(_app, found[:limit]))
 
 
 def members_of(*, tenant_id: UUID) -> tuple[MemberRow, ...]:
     """The tenant's people, by e-mail address."""
-    return tuple(
-        MemberRow(
-            id=member.id,
-            name=member.user.name,
-            email=member.user.email,
-            role=Role(member.role),
-            is_active=member.user.is_active,
-            created_at=member.created_at,
-        )
-        for member in Member.objects.filter(tenant_id=tenant_id)
-        .select_related("user")
-        .order_by("user__email")
-    )
+    return tuple(map(_member, _members(tenant_id).order_by("user__email")))
+
+
+def members_page(*, tenant_id: UUID, after: UUID | None, limit: int) -> tuple[MemberRow, ...]:
+    """Up to `limit` of the tenant's people in the order they joined, those after `after`."""
+    found = _members(tenant_id).order_by("id")
+    if after is not None:
+        found = found.filter(id__gt=after)
+    return tuple(map(_member, found[:limit]))
 
 
 def keys_of(*, tenant_id: UUID) -> tuple[KeyRow, ...]:
     """The tenant's API keys, usable ones first, then newest first."""
-    rows = (
-        ApiKey.objects.filter(tenant_id=tenant_id)
-        .select_related("created_by")
-        .order_by("revoked_at", "-created_at", "id")
-    )
-    keys = [
-        KeyRow(
-            id=key.id,
-            public_id=key.public_id,
-            label=key.label,
-            scope=KeyScope(key.scope),
-            created_by=key.created_by.email if key.created_by else "",
-            created_at=key.created_at,
-            expires_at=key.expires_at,
-            last_used_at=key.last_used_at,
-            revoked_at=key.revoked_at,
-        )
-        for key in rows
-    ]
+    keys = map(_key, _keys(tenant_id).order_by("revoked_at", "-created_at", "id"))
     return tuple(sorted(keys, key=lambda key: key.revoked_at is not None))
+
+
+def keys_page(*, tenant_id: UUID, after: UUID | None, limit: int) -> tuple[KeyRow, ...]:
+    """Up to `limit` of the tenant's API keys, newest first, those after `after`."""
+    found = _keys(tenant_id).order_by("-id")
+    if after is not None:
+        found = found.filter(id__lt=after)
+    return tuple(map(_key, found[:limit]))
+
+
+def key_row(*, tenant_id: UUID, key_id: UUID) -> KeyRow:
+    """One of the tenant's API keys. Raises NotFound `api_key_not_found`."""
+    found = _keys(tenant_id).filter(id=key_id).first()
+    if found is None:
+        raise NotFound("api_key_not_found", "There is no such API key.", field="key")
+    return _key(found)
 
 
 def trail_of(*, tenant_id: UUID, target: str = "", limit: int) -> tuple[TrailRow, ...]:
@@ -304,4 +302,42 @@ def _profile(tenant: Tenant) -> TenantProfile:
         tax_id=tenant.tax_id,
         billing_email=tenant.billing_email,
         created_at=tenant.created_at,
+    )
+
+
+def _app(app: App) -> AppRow:
+    return AppRow(id=app.id, key=app.key, name=app.name or app.key, created_at=app.created_at)
+
+
+def _members(tenant_id: UUID) -> QuerySet[Member]:
+    return Member.objects.filter(tenant_id=tenant_id).select_related("user")
+
+
+def _member(member: Member) -> MemberRow:
+    return MemberRow(
+        id=member.id,
+        name=member.user.name,
+        email=member.user.email,
+        role=Role(member.role),
+        is_active=member.user.is_active,
+        created_at=member.created_at,
+    )
+
+
+def _keys(tenant_id: UUID) -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(tenant_id=tenant_id).select_related("created_by")
+
+
+def _key(key: ApiKey) -> KeyRow:
+    return KeyRow(
+        id=key.id,
+        public_id=key.public_id,
+        label=key.label,
+        scope=KeyScope(key.scope),
+        created_by=key.created_by.email if key.created_by else "",
+        allowed_addresses=tuple(key.allowed_addresses),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
+        revoked_at=key.revoked_at,
     )

@@ -31,16 +31,21 @@ _PRIVILEGES = {
     "write": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 
+# Dropped first, since CREATE OR REPLACE can't change what a function returns.
 _LOOKUPS = """
-CREATE OR REPLACE FUNCTION tenants_find_api_key(wanted text)
-RETURNS TABLE (tenant_id uuid, id uuid, secret_hash bytea, scope varchar, allowed_addresses jsonb,
-               expires_at timestamptz, revoked_at timestamptz, last_used_at timestamptz)
+DROP FUNCTION IF EXISTS tenants_find_api_key(text);
+CREATE FUNCTION tenants_find_api_key(wanted text)
+RETURNS TABLE (tenant_id uuid, timezone varchar, id uuid, secret_hash bytea, scope varchar,
+               allowed_addresses jsonb, expires_at timestamptz, revoked_at timestamptz,
+               last_used_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT tenant_id, id, secret_hash, scope, allowed_addresses, expires_at, revoked_at,
-           last_used_at
-      FROM {schema}.tenants_apikey WHERE public_id = wanted
+    SELECT k.tenant_id, t.timezone, k.id, k.secret_hash, k.scope, k.allowed_addresses,
+           k.expires_at, k.revoked_at, k.last_used_at
+      FROM {schema}.tenants_apikey k JOIN {schema}.tenants_tenant t ON t.id = k.tenant_id
+     WHERE k.public_id = wanted
 $$;
-CREATE OR REPLACE FUNCTION tenants_memberships_of(wanted bigint)
+DROP FUNCTION IF EXISTS tenants_memberships_of(bigint);
+CREATE FUNCTION tenants_memberships_of(wanted bigint)
 RETURNS TABLE (tenant_id uuid, tenant_key varchar, tenant_name varchar, role varchar)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.tenant_id, t.key, t.name, m.role

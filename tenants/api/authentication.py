@@ -4,11 +4,15 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import connections
+from django.db.models import Q
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
@@ -24,14 +28,16 @@ from work.connections import DEFAULT
 if TYPE_CHECKING:  # REST framework's views import this module through its settings
     from rest_framework.views import APIView
 
-_LAST_USED_STEP = timedelta(minutes=1)
+_LAST_USED_STEP: Final = timedelta(minutes=1)
+_NO_HASH: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The tenant and key behind an API request."""
+    """The tenant and key behind an API request; `zone` is the tenant's."""
 
     tenant_id: UUID
+    zone: ZoneInfo
     key_id: UUID
     scope: KeyScope
     public_id: str
@@ -53,11 +59,11 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, Caller] | None:
         header = request.headers.get("Authorization", "")
-        scheme, _, text = header.partition(" ")
         if not header:
             return None
+        scheme, _, text = header.partition(" ")
         parts = key_format.parse_key(text.strip()) if scheme.lower() == "bearer" else None
-        caller = self._find(parts, address=request.META.get("REMOTE_ADDR", "")) if parts else None
+        caller = self._find(parts, address=client_address(request._request)) if parts else None
         if caller is None:
             raise AuthenticationFailed(
                 "The API key is not valid: unknown, mistyped, expired or revoked.",
@@ -69,42 +75,72 @@ class ApiKeyAuthentication(BaseAuthentication):
         now = clock.now()
         with connections[DEFAULT].cursor() as cursor:
             cursor.execute(
-                "SELECT tenant_id, id, secret_hash, scope, allowed_addresses, expires_at,"
-                " revoked_at, last_used_at FROM tenants_find_api_key(%s)",
+                "SELECT secret_hash, tenant_id, timezone, id, scope, allowed_addresses,"
+                " expires_at, revoked_at, last_used_at FROM tenants_find_api_key(%s)",
                 [parts.public_id],
             )
             row = cursor.fetchone()
-        if row is None:
+        # The comparison is made for an unknown key too, so that time does not tell the two apart.
+        known_hash = _NO_HASH if row is None else bytes(row[0])
+        is_right = hmac.compare_digest(known_hash, parts.secret_hash)
+        if row is None or not is_right:
             return None
-        tenant_id, key_id, secret_hash, scope, allowed, expires_at, revoked_at, used_at = row
-        if not hmac.compare_digest(bytes(secret_hash), parts.secret_hash):
-            return None
+        _, tenant_id, zone, key_id, scope, allowed, expires_at, revoked_at, used_at = row
         if revoked_at is not None or expires_at <= now or not _allowed(address, allowed):
             return None
         if used_at is None or used_at <= now - _LAST_USED_STEP:
             _note_use(tenant_id=tenant_id, key_id=key_id, now=now)
         return Caller(
-            tenant_id=tenant_id, key_id=key_id, scope=KeyScope(scope), public_id=parts.public_id
+            tenant_id=tenant_id,
+            zone=ZoneInfo(zone),
+            key_id=key_id,
+            scope=KeyScope(scope),
+            public_id=parts.public_id,
         )
 
 
+def client_address(request: HttpRequest) -> str:
+    """The client's address: the connection's, or what our own proxy says that it was.
+
+    A proxy appends the address that it saw to X-Forwarded-For; what stands before the last one came
+    from the client, who may write there what it likes.
+    """
+    if settings.ENVIRONMENT.behind_proxy:
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        return forwarded.rpartition(",")[2].strip()
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
 def _allowed(address: str, networks: Any) -> bool:
+    """Whether the key may be used from there; an address that can't be read is on no list."""
     wanted = json.loads(networks) if isinstance(networks, str) else networks
     if not wanted:
         return True
-    return any(ip_address(address) in ip_network(network) for network in wanted)
+    try:
+        found: IPv4Address | IPv6Address = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return any(found in ip_network(network, strict=False) for network in wanted)
 
 
 def _note_use(*, tenant_id: UUID, key_id: UUID, now: datetime) -> None:
+    """Written at most once a minute, by one of the requests that come at once."""
     with tenant_scope(tenant_id):
-        ApiKey.objects.filter(id=key_id).update(last_used_at=now)
+        ApiKey.objects.filter(
+            Q(last_used_at=None) | Q(last_used_at__lte=now - _LAST_USED_STEP),
+            tenant_id=tenant_id,
+            id=key_id,
+        ).update(last_used_at=now)
 
 
 class HasScope(BasePermission):
     """Lets a key in whose scope is among the view's ``key_scopes`` for the method; denies otherwise.
 
     A view declares ``key_scopes = {"GET": {KeyScope.READ}, "POST": {KeyScope.INGEST}}``; a key of
-    scope ``full`` may do all that is declared.
+    scope ``full`` may do all that is declared. A method that the view doesn't have is let through to
+    be answered with 405.
     """
 
     message = "The API key's scope does not allow this."
@@ -114,6 +150,8 @@ class HasScope(BasePermission):
         caller = request.auth
         if not isinstance(caller, Caller):
             return False
-        method = "GET" if request.method == "HEAD" else request.method
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        if not hasattr(view, method.lower()):
+            return True
         allowed = getattr(view, "key_scopes", {}).get(method)
         return allowed is not None and (caller.scope in allowed or caller.scope == KeyScope.FULL)
