@@ -24,7 +24,10 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
     ),
     (
         _("Finance"),
-        ((_("Invoices"), "invoices", "file-invoice", StaffAction.INVOICES_VIEW),),
+        (
+            (_("Invoices"), "invoices", "file-invoice", StaffAction.INVOICES_VIEW),
+            (_("Payments"), "payments", "building-bank", StaffAction.INVOICES_VIEW),
+        ),
     ),
     (
         _("Operations"),

@@ -1,6 +1,5 @@
 """Invoices of the tenant: the list, and one with every line explained."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +15,7 @@ from billing.invoicing.listings import (
     receivables,
 )
 from billing.invoicing.services.print_invoice import print_invoice
+from billing.payments.queries import attempts_of_invoice, payments_of_invoice
 from kernel import clock
 from portal.access import Here, member_page
 from portal.frame import page
@@ -112,13 +112,6 @@ def invoice_list(request: HttpRequest, here: Here) -> HttpResponse:
 @member_page(action=MemberAction.INVOICES_VIEW)
 def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
     """One issued invoice; every line opens into its working."""
-    return invoice_page(request, here, invoice_id=invoice_id)
-
-
-def invoice_page(
-    request: HttpRequest, here: Here, *, invoice_id: UUID, status: int = 200, **extra: Any
-) -> HttpResponse:
-    """The page of an invoice, also after a payment that was refused (`extra`)."""
     detail = invoice_detail(
         invoice_id=invoice_id, now=clock.now(), tenant_id=here.tenant_id, issued_only=True
     )
@@ -127,11 +120,11 @@ def invoice_page(
         here,
         "portal/invoice.html",
         place="invoices",
-        status=status,
         invoice=detail,
         zone=detail.timezone,
         lines=[shown_line(line) for line in detail.lines],
-        **extra,
+        payments=payments_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
+        attempts=attempts_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
     )
 
 

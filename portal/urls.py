@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from portal import home, invoices, keys, members, plan, usage
+from portal import home, invoices, keys, members, payment, plan, usage
 
 app_name = "portal"
 
@@ -15,6 +15,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<str:tenant_key>/invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
     path(
         "<str:tenant_key>/invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"
+    ),
+    path("<str:tenant_key>/invoices/<uuid:invoice_id>/pay/", payment.pay, name="pay"),
+    path(
+        "<str:tenant_key>/invoices/<uuid:invoice_id>/pay/bank",
+        payment.answer_bank,
+        name="answer_bank",
+    ),
+    path(
+        "<str:tenant_key>/invoices/<uuid:invoice_id>/paid/<uuid:attempt_id>/",
+        payment.paid,
+        name="paid",
     ),
     path("<str:tenant_key>/keys/", keys.key_list, name="keys"),
     path("<str:tenant_key>/keys/<uuid:key_id>/revoke", keys.revoke, name="revoke_key"),

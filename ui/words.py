@@ -29,13 +29,12 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "ended": (pgettext_lazy("subscription", "Ended"), Tone.NEUTRAL),
     },
     "payment": {
-        "requires_action": (_("Needs your bank's approval"), Tone.WARNING),
-        "pending": (_("Waiting"), Tone.ACTIVE),
+        "requested": (_("Begun"), Tone.ACTIVE),
+        "waiting": (_("Waits for the payer"), Tone.WARNING),
         "processing": (_("Processing"), Tone.ACTIVE),
         "succeeded": (_("Received"), Tone.GOOD),
         "failed": (_("Failed"), Tone.BAD),
         "canceled": (pgettext_lazy("payment", "Cancelled"), Tone.NEUTRAL),
-        "cancelled": (pgettext_lazy("payment", "Cancelled"), Tone.NEUTRAL),
     },
     "run": {
         "queued": (_("Waiting"), Tone.NEUTRAL),
@@ -120,8 +119,6 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "card": _("Card"),
         "bank_transfer": _("Bank transfer"),
         "balance": _("Prepaid balance"),
-        "stripe": _("Card"),
-        "bank": _("Bank transfer"),
     },
 }
 

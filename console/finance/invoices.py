@@ -1,6 +1,6 @@
 """Invoices: the list with its sums, and the page of one with all its working."""
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -10,13 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from billing.invoicing.listings import (
     OVERDUE,
     STATES,
-    InvoiceDetail,
     InvoiceRow,
     invoice_detail,
     invoice_rows,
 )
 from billing.invoicing.services.print_invoice import print_invoice_for_staff
 from billing.ledger.queries import entries_of
+from billing.payments.queries import attempts_of_invoice, payments_of_invoice
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from kernel import clock
@@ -118,16 +118,16 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
     """One invoice: every line opens into its working; what it posted and who did what."""
     now = clock.now()
     detail = invoice_detail(invoice_id=invoice_id, now=now)
-    return invoice_page(request, detail)
-
-
-def invoice_page(
-    request: StaffRequest, detail: InvoiceDetail, *, status: int = 200, **extra: Any
-) -> HttpResponse:
-    """The page of an invoice, also after a refused form on it (`extra`)."""
     role = request.user.staff_role
+    payments = payments_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
     entries = (
-        entries_of(tenant_id=detail.tenant_id, references=[f"invoice:{detail.id}"])
+        entries_of(
+            tenant_id=detail.tenant_id,
+            references=[
+                f"invoice:{detail.id}",
+                *(f"payment:{payment.id}" for payment in payments),
+            ],
+        )
         if staff_may(role=role, action=StaffAction.LEDGER_VIEW)
         else None
     )
@@ -135,13 +135,13 @@ def invoice_page(
         request,
         "console/invoice.html",
         place="invoices",
-        status=status,
         invoice=detail,
         zone=detail.timezone,
         lines=[shown_line(line) for line in detail.lines],
         entries=entries,
+        payments=payments,
+        attempts=attempts_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id),
         trail=trail_of(tenant_id=detail.tenant_id, target=f"invoice:{detail.id}", limit=20),
-        **extra,
     )
 
 
