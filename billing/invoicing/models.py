@@ -189,6 +189,8 @@ class InvoiceLine(models.Model):
     plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
     explanation = models.JSONField()
 
+    web_access = "read"
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(

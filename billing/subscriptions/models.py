@@ -37,6 +37,8 @@ class Subscription(models.Model):
     parked_detail = models.TextField(blank=True)
     created_at = models.DateTimeField(default=clock.now)
 
+    web_access = "read"
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "id"], name="billing_subscription_tenant_id"),
