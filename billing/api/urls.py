@@ -1,5 +1,19 @@
-"""Addresses."""
+"""Addresses of billing below /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing.api.catalog import PlansView, PlanView
+from billing.api.invoices import ExplanationView, InvoicePdfView, InvoicesView, InvoiceView
+from billing.api.payments import PaymentsView
+from billing.api.subscriptions import SubscriptionsView
+
+urlpatterns: list[URLPattern] = [
+    path("plans", PlansView.as_view(), name="plans"),
+    path("plans/<str:plan_key>", PlanView.as_view(), name="plan"),
+    path("subscriptions", SubscriptionsView.as_view(), name="subscriptions"),
+    path("invoices", InvoicesView.as_view(), name="invoices"),
+    path("invoices/<str:invoice_id>", InvoiceView.as_view(), name="invoice"),
+    path("invoices/<str:invoice_id>/pdf", InvoicePdfView.as_view(), name="invoice_pdf"),
+    path("invoices/<str:invoice_id>/explanation", ExplanationView.as_view(), name="explanation"),
+    path("payments", PaymentsView.as_view(), name="payments"),
+]

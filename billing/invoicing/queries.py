@@ -9,14 +9,22 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import F
+from django.db.models import DateField, DateTimeField, F, Func, QuerySet
+from django.db.models.functions import Cast
+from django.db.models.lookups import GreaterThanOrEqual, LessThan
 
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import Invoice, InvoiceLine
+from kernel.errors import NotFound
 from kernel.money import Money
 from kernel.period import Period, local_day
 
 _CHUNK: Final = 500
+_STARTS_ON: Final = Cast(
+    Func(F("timezone"), F("period_starts_at"), function="timezone", output_field=DateTimeField()),
+    DateField(),
+)
+"""The local day of the invoice's own zone on which its period starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +111,42 @@ def all_invoices(*, wanted: InvoiceFilter) -> Iterator[InvoiceDetail]:
     ]
     for start in range(0, len(invoices), _CHUNK):
         yield from _with_lines(invoices[start : start + _CHUNK])
+
+
+def invoice_page(
+    *,
+    tenant_id: UUID,
+    wanted: InvoiceFilter,
+    status: InvoiceStatus | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> Sequence[InvoiceRow]:
+    """Up to `limit` of the tenant's invoices, newest first, those after the invoice `after`."""
+    found = _shown(tenant_id)
+    if status is not None:
+        found = found.filter(status=status)
+    if wanted.period_from is not None:
+        found = found.filter(GreaterThanOrEqual(_STARTS_ON, wanted.period_from))
+    if wanted.period_to is not None:
+        found = found.filter(LessThan(_STARTS_ON, wanted.period_to))
+    if after is not None:
+        found = found.filter(id__lt=after)
+    return tuple(map(_row, found.select_related("tenant").order_by("-id")[:limit]))
+
+
+def invoice_of(*, tenant_id: UUID, invoice_id: UUID) -> InvoiceDetail:
+    """One of the tenant's invoices with its lines. Raises NotFound `invoice_not_found`."""
+    invoice = _shown(tenant_id).select_related("tenant").filter(id=invoice_id).first()
+    if invoice is None:
+        raise NotFound("invoice_not_found", "There is no such invoice.", field="invoice")
+    return next(_with_lines([_row(invoice)]))
+
+
+def _shown(tenant_id: UUID) -> QuerySet[Invoice]:
+    """All of a tenant's but drafts of nothing, which became void without a number."""
+    return Invoice.objects.filter(tenant_id=tenant_id).exclude(
+        status=InvoiceStatus.VOID, number=None
+    )
 
 
 def _is_wanted(row: InvoiceRow, wanted: InvoiceFilter) -> bool:

@@ -108,6 +108,14 @@ def payment_rows(
     return PaymentPage(rows=_rows(list(page[offset : offset + limit])), total=found.count())
 
 
+def payment_page(*, tenant_id: UUID, after: UUID | None, limit: int) -> list[PaymentRow]:
+    """Up to `limit` of the tenant's payments, newest first, those after the payment `after`."""
+    found = Payment.objects.filter(tenant_id=tenant_id)
+    if after is not None:
+        found = found.filter(id__lt=after)
+    return _rows(list(found.select_related("tenant").order_by("-id")[:limit]))
+
+
 def attempts_of_invoice(*, tenant_id: UUID, invoice_id: UUID) -> list[AttemptRow]:
     """The attempts to pay an invoice by card, newest first."""
     return [
@@ -149,7 +157,9 @@ def recent_gateway_events(*, limit: int) -> list[EventRow]:
 def _rows(payments: Sequence[Payment]) -> list[PaymentRow]:
     settled: dict[UUID, list[SettledInvoice]] = {payment.id: [] for payment in payments}
     for part in (
-        PaymentAllocation.objects.filter(payment_id__in=settled)
+        PaymentAllocation.objects.filter(
+            tenant_id__in={payment.tenant_id for payment in payments}, payment_id__in=settled
+        )
         .select_related("invoice")
         .order_by("payment_id", "invoice__number")
     ):

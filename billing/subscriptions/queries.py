@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F
+from django.db.models import Count, F, QuerySet
 
 from billing.catalog.queries import terms_of
 from billing.rating.terms import PlanTerms
@@ -59,29 +59,40 @@ class SubscriptionRow:
 
 def subscriptions_of(*, tenant_id: UUID) -> Sequence[SubscriptionRow]:
     """The tenant's subscriptions, the running one first, then newest first."""
-    rows = (
-        Subscription.objects.filter(tenant_id=tenant_id)
-        .select_related("plan_version__plan")
-        .order_by("status", "-starts_at", "id")
-    )
-    return tuple(
-        SubscriptionRow(
-            id=row.id,
-            plan_key=row.plan_version.plan.key,
-            plan_version=row.plan_version.number,
-            document=row.plan_version.document,
-            terms=terms_of(version_id=row.plan_version_id, document=row.plan_version.document),
-            anchor=Anchor(row.anchor),
-            timezone=row.timezone,
-            starts_on=row.starts_on,
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
-            status=SubscriptionStatus(row.status),
-            next_boundary_at=row.next_boundary_at,
-            parked_code=row.parked_code,
-            parked_detail=row.parked_detail,
-        )
-        for row in rows
+    return tuple(map(_row, _of_tenant(tenant_id).order_by("status", "-starts_at", "id")))
+
+
+def subscription_page(
+    *, tenant_id: UUID, after: UUID | None, limit: int
+) -> Sequence[SubscriptionRow]:
+    """Up to `limit` of the tenant's subscriptions, newest first, those after `after`."""
+    found = _of_tenant(tenant_id).order_by("-id")
+    if after is not None:
+        found = found.filter(id__lt=after)
+    return tuple(map(_row, found[:limit]))
+
+
+def _of_tenant(tenant_id: UUID) -> QuerySet[Subscription]:
+    return Subscription.objects.filter(tenant_id=tenant_id).select_related("plan_version__plan")
+
+
+def _row(row: Subscription) -> SubscriptionRow:
+    version = row.plan_version
+    return SubscriptionRow(
+        id=row.id,
+        plan_key=version.plan.key,
+        plan_version=version.number,
+        document=version.document,
+        terms=terms_of(version_id=version.id, document=version.document),
+        anchor=Anchor(row.anchor),
+        timezone=row.timezone,
+        starts_on=row.starts_on,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        status=SubscriptionStatus(row.status),
+        next_boundary_at=row.next_boundary_at,
+        parked_code=row.parked_code,
+        parked_detail=row.parked_detail,
     )
 
 

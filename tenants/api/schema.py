@@ -94,9 +94,11 @@ _PROBLEMS: Final[Mapping[int, str]] = {
 }
 
 
-def answers(shape: Shape, *also: int, status: int = 200) -> dict[int | tuple[int, str], Any]:
+def answers(
+    shape: object, *also: int, status: int = 200, media_type: str = "application/json"
+) -> dict[int | tuple[int, str], Any]:
     """The answer of a call that goes well, and the problems: 400, 401, 403 and `also`."""
-    told: dict[int | tuple[int, str], Any] = {status: shape}
+    told: dict[int | tuple[int, str], Any] = {(status, media_type): shape}
     for problem in (400, 401, 403, *also):
         told[(problem, "application/problem+json")] = OpenApiResponse(PROBLEM, _PROBLEMS[problem])
     return told
