@@ -44,9 +44,9 @@ def transport_options(url: str) -> dict[str, Any]:
             "visibility_timeout": int(VISIBILITY_TIMEOUT.total_seconds()),
             # The tick goes before the jobs that wait.
             "queue_order_strategy": "priority",
-            # A web request that publishes must not wait for a dead broker.
+            # A web request that publishes must not wait for a dead or stopped broker.
             "socket_connect_timeout": 2,
-            "socket_timeout": 10,
+            "socket_timeout": 4,
             "socket_keepalive": True,
             "health_check_interval": 25,
             "max_retries": 1,

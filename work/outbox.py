@@ -51,11 +51,7 @@ def publish(
     Raises TypeError or ValueError for a payload that holds more than ids.
     """
     publish_many(
-        [
-            NewMessage(
-                topic=topic, key=key, payload=payload, tenant_id=tenant_id, version=version
-            )
-        ]
+        [NewMessage(topic=topic, key=key, payload=payload, tenant_id=tenant_id, version=version)]
     )
 
 

@@ -45,6 +45,7 @@ class JobKind:
     max_attempts: int
     version: int
     backoff: timedelta
+    keep_done: timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ def job_kind(
     max_attempts: int = 5,
     version: int = 1,
     backoff_seconds: int = 5,
+    keep_days: int | None = None,
 ) -> Callable[[Task], Task]:
     """Declare the decorated function as the task of jobs of kind `name`.
 
@@ -76,7 +78,8 @@ def job_kind(
     job. `max_attempts`: starts, the ones that killed their process included, before the job is
     parked. `version`: the newest form of the payload that the task understands (it understands the
     older ones too); a newer one is parked until a newer worker comes. `backoff_seconds`: the rest
-    after the first failure; it doubles with each.
+    after the first failure; it doubles with each. `keep_days`: done jobs are removed after so many
+    days; by default they stay, since the key of a job that is gone guards against nothing.
 
     Raises ValueError when the name is taken.
     """
@@ -91,6 +94,7 @@ def job_kind(
             max_attempts=max_attempts,
             version=version,
             backoff=timedelta(seconds=backoff_seconds),
+            keep_done=None if keep_days is None else timedelta(days=keep_days),
         )
         return task
 

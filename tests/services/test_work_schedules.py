@@ -9,7 +9,7 @@ from django.db import connections
 
 from tests.services import work_kinds
 from work import jobs, schedules
-from work.connections import JOBS, using_alias
+from work.connections import JOBS, transaction_on, using_alias
 from work.models import Job, Slot
 from work.queries import schedules as scheduled
 from work.upkeep import tasks as upkeep
@@ -149,6 +149,22 @@ def test_jobs_carry_their_slot_and_are_run() -> None:
         shown = {each.name: each.last_slot_at for each in scheduled()}
     assert shown["test.hourly"] == MONDAY
     assert upkeep.HEARTBEAT in shown
+
+
+def test_tidying_removes_done_jobs_of_schedules_and_of_kinds_that_say_so() -> None:
+    schedules.open_due_slots(now=MONDAY)
+    with transaction_on(JOBS):
+        jobs.enqueue(kind="test.effect", key="guards", payload={})
+        jobs.enqueue(kind="test.short_lived", key="old", payload={})
+    jobs.run_pending(now=MONDAY)
+    Job.objects.using(JOBS).update(finished_at=datetime.now(UTC) - timedelta(days=15))
+    with transaction_on(JOBS):
+        jobs.enqueue(kind="test.short_lived", key="new", payload={})
+    jobs.run_pending(now=MONDAY)
+    schedules.open_due_slots(now=MONDAY + timedelta(days=1))
+    jobs.run_pending(now=MONDAY + timedelta(days=1), kinds=["work.tidy"])
+    left = Job.objects.using(JOBS).filter(state="done").order_by("key")
+    assert [job.key for job in left if job.kind != "work.tidy"] == ["guards", "new"]
 
 
 def test_tidying_removes_old_slots_but_reopens_none() -> None:

@@ -166,6 +166,11 @@ def second_listener(job: JobRun) -> Result:
     return None
 
 
+@job_kind("test.short_lived", keep_days=1)
+def short_lived(job: JobRun) -> Result:
+    return None
+
+
 @job_kind("test.scheduled")
 def scheduled(job: JobRun) -> Result:
     return None
