@@ -71,20 +71,28 @@ CREATE CONSTRAINT TRIGGER billing_paymentallocation_adds_up
     EXECUTE FUNCTION billing_require_allocations('payment_id');
 
 CREATE FUNCTION billing_require_settled() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    settled uuid := (to_jsonb(NEW) ->> TG_ARGV[0])::uuid;
 BEGIN
     IF EXISTS (
         SELECT 1 FROM billing_invoice i
-         WHERE i.tenant_id = NEW.tenant_id AND i.id = NEW.invoice_id
-           AND i.paid_minor < (SELECT sum(a.amount_minor) FROM billing_paymentallocation a
+         WHERE i.tenant_id = NEW.tenant_id AND i.id = settled
+           AND i.paid_minor < (SELECT coalesce(sum(a.amount_minor), 0)
+                                 FROM billing_paymentallocation a
                                 WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)) THEN
-        RAISE EXCEPTION 'invoice % is settled beyond what it says is paid', NEW.invoice_id
+        RAISE EXCEPTION 'invoice % is settled beyond what it says is paid', settled
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER billing_paymentallocation_settled
     AFTER INSERT ON billing_paymentallocation
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION billing_require_settled();
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    EXECUTE FUNCTION billing_require_settled('invoice_id');
+CREATE CONSTRAINT TRIGGER billing_invoice_settled
+    AFTER UPDATE OF paid_minor ON billing_invoice
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    EXECUTE FUNCTION billing_require_settled('id');
 """
 _UNDO_CONSERVE = """
 DROP FUNCTION billing_require_allocations() CASCADE;

@@ -1,6 +1,7 @@
 """Stripe, or a server that speaks its interface: the only module that imports the `stripe` package."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,8 @@ _TEST_NUMBERS: Final = {
 
 # Stripe's package would otherwise tell Stripe about this machine and how long its requests took.
 stripe.enable_telemetry = False
+# At DEBUG it writes whole answers, client secrets included, into the log.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeGateway:
