@@ -1,6 +1,6 @@
 """Boundaries of subscriptions: which period ends and which begins, and which part is served."""
 
-from datetime import date
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -38,8 +38,8 @@ def days(period: ServicePeriod | None, zone: ZoneInfo = SHANGHAI) -> tuple[str, 
 
 
 def walk(given: Cadence, count: int) -> list[str]:
-    found = []
-    at = given.first_boundary()
+    found: list[str] = []
+    at: datetime | None = given.first_boundary()
     while at is not None and len(found) < count:
         found.append(str(local_day(at, given.zone)))
         at = given.after(at)
