@@ -1,14 +1,14 @@
 # Everything below needs Python 3.11 or later and nothing else. `make help` tells the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench format messages lock
+.PHONY: help setup run test test-slow check bench format messages lock
 
 VENV := .venv/bin/python
 # Which tests; for example `make test TESTS=tests/domain`.
 TESTS ?= tests
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 setup:  ## .venv with all packages, front-end packages, translations
 	@for each in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
@@ -22,9 +22,12 @@ setup:  ## .venv with all packages, front-end packages, translations
 run: setup  ## web, worker and scheduler with a demo world, until Ctrl-C (SEED=none: empty)
 	@exec $(VENV) -m config.run --with-parent
 
-test: setup  ## the whole test suite
+test: setup  ## the test suite
 	@$(VENV) -P config/bootstrap.py browser
-	@exec $(VENV) -m pytest $(TESTS)
+	@exec $(VENV) -m pytest -m "not slow" $(TESTS)
+
+test-slow: setup  ## the crash and load tests that take minutes
+	@exec $(VENV) -m pytest -m slow $(TESTS)
 
 check: setup  ## format, lint, types, import rules, templates, migrations, translations, OpenAPI
 	@exec $(VENV) -m config.checks
