@@ -7,6 +7,7 @@ wait for each other. Run it as ``python -P config/bootstrap.py [browser]``.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -65,13 +66,14 @@ def set_up() -> None:
             make=_install_front_end,
             product=ROOT / "node_modules",
         )
-        _step(
-            "translations",
-            "Compiling translations",
-            made_from=_digest(ROOT.glob("locale/**/*.po")),
-            make=_compile_translations,
-            product=ROOT / "locale",
-        )
+        for catalog in sorted(ROOT.glob("locale/*/LC_MESSAGES/*.po")):
+            _step(
+                f"translations {catalog.parent.parent.name} {catalog.stem}",
+                "Compiling translations",
+                made_from=_digest([catalog]),
+                make=functools.partial(_compile_translations, catalog),
+                product=catalog.with_suffix(".mo"),
+            )
         assets = [ROOT / "ui" / "vendor_assets.py", ROOT / "package-lock.json"]
         sources = [
             path
@@ -185,14 +187,10 @@ def _npm() -> list[str | Path]:
     return [bundled, package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
 
 
-def _compile_translations() -> None:
-    if not any(ROOT.glob("locale/**/*.po")):
-        return
-    for domain in sorted({path.stem for path in ROOT.glob("locale/**/*.po")}):
-        _run(
-            [PYTHON, "-m", "babel.messages.frontend", "compile", "-d", "locale", "-D", domain],
-            told="compiling the translations",
-        )
+def _compile_translations(catalog: Path) -> None:
+    compiled = catalog.with_suffix(".mo")
+    command = [PYTHON, "-m", "babel.messages.frontend", "compile", "--input-file", catalog]
+    _run([*command, "--output-file", compiled], told="compiling the translations")
 
 
 def _collect_static_files() -> None:
