@@ -189,8 +189,11 @@ def _npm() -> list[str | Path]:
 
 def _compile_translations(catalog: Path) -> None:
     compiled = catalog.with_suffix(".mo")
-    command = [PYTHON, "-m", "babel.messages.frontend", "compile", "--input-file", catalog]
-    _run([*command, "--output-file", compiled], told="compiling the translations")
+    babel = ("-m", "babel.messages.frontend", "compile")
+    _run(
+        [PYTHON, *babel, f"--input-file={catalog}", f"--output-file={compiled}"],
+        told="compiling the translations",
+    )
 
 
 def _collect_static_files() -> None:
