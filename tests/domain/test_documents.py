@@ -249,6 +249,29 @@ def test_the_working_is_told_in_a_sentence() -> None:
     )
 
 
+def test_a_part_of_the_period_is_told_and_a_whole_one_is_not() -> None:
+    part = {"prorated": True, "proration": "17/31"}
+    whole = {"prorated": True, "proration": "31/31"}
+
+    assert working_text(kind="recurring", explanation=part, language="en") == "17/31 of the period"
+    assert working_text(kind="recurring", explanation=whole, language="en") == ""
+
+
+def test_a_free_tier_is_told_so_that_the_quantities_add_up() -> None:
+    tiers = [("1000", "0", "0"), ("73", "0.001", "0"), ("0", "0", "1")]
+    explanation = EXPLAINED | {
+        "quantity": "1073",
+        "lines": [
+            {"quantity": quantity, "unit_price": price, "flat_fee": fee}
+            for quantity, price, fee in tiers
+        ],
+    }
+
+    text = working_text(kind="usage", explanation=explanation, language="en")
+
+    assert text.endswith("1,073 charged: 1,000 × 0 + 73 × 0.001 + 1")
+
+
 def test_an_explanation_that_lacks_something_still_gives_a_document() -> None:
     for key in EXPLAINED:
         rest = {name: value for name, value in EXPLAINED.items() if name != key}

@@ -122,15 +122,15 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
     if document.paid:
         shown.append({"label": words["total"], "amount": money["total"]})
         shown.append({"label": words["paid"], "amount": money["paid"]})
-    payment = (
-        [literal(document.payment_instructions, breakable=False)]
-        if document.payment_instructions
-        else []
-    )
+    payment = [words["no_payment"]]
     if document.due.minor > 0:
-        payment.append(words["payment_reference"].format(number=literal(document.number)))
-    else:
-        payment = [words["no_payment"]]
+        payment = [
+            words["pay_by"].format(
+                amount=money["due"], day=date_text(document.due_on, language=language)
+            ),
+            literal(document.payment_instructions, breakable=False),
+            words["payment_reference"].format(number=literal(document.number)),
+        ]
     return {
         "language": "zh" if language.startswith("zh") else "en",
         "region": "cn" if language.startswith("zh") else "us",
@@ -152,9 +152,7 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
         "amounts_in": words["amounts_in"].format(currency=document.currency),
         "sums": shown,
         "due": money["due"],
-        "due_by": f"{words['due_on']}{words['colon']}"
-        f"{date_text(document.due_on, language=language)}",
-        "payment": payment,
+        "payment": [paragraph for paragraph in payment if paragraph],
         "notes": [literal(note) for note in document.notes],
     }
 

@@ -48,7 +48,8 @@ def _bound(kind: str, explanation: Mapping[str, Any], language: str) -> str:
 
 def _share(explanation: Mapping[str, Any], language: str) -> str:
     share = str(explanation.get("proration", "1"))
-    if not explanation.get("prorated") or share in {"", "1"}:
+    part, _, whole = share.partition("/")
+    if not explanation.get("prorated") or part == (whole or "1"):
         return ""
     return words_of(language)["share"].format(share=share)
 
@@ -87,9 +88,11 @@ def _charged(explanation: Mapping[str, Any], language: str) -> str:
 
 def _step(line: Mapping[str, Any], language: str) -> str:
     price, fee = str(line.get("unit_price", "0")), str(line.get("flat_fee", "0"))
+    quantity = str(line.get("quantity", "0"))
     told = []
-    if price != "0" and str(line.get("quantity", "0")) != "0":
-        told.append(f"{_number(line.get('quantity'), language)} × {_number(price, language)}")
+    # A free tier is told too, so that the quantities add up.
+    if quantity != "0" and (price != "0" or fee == "0"):
+        told.append(f"{_number(quantity, language)} × {_number(price, language)}")
     if fee != "0":
         told.append(_number(fee, language))
     return " + ".join(told)
