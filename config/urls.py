@@ -3,13 +3,14 @@
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from config import health, start
+from config import api_docs, health, start
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs/", api_docs.reference, name="api-docs"),
     path("api/v1/", include("config.api_urls")),
     path("webhooks/", include("billing.payments.urls")),
     path("console/", include("console.urls")),
@@ -18,7 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", start.start, name="start"),
 ]
 
-handler400 = "ui.errors.bad_request"
-handler403 = "ui.errors.forbidden"
-handler404 = "ui.errors.not_found"
-handler500 = "ui.errors.server_error"
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.forbidden"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"

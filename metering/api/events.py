@@ -1,17 +1,16 @@
 """``POST /api/v1/events``: usage events of one tenant (contract section 6)."""
 
+import hashlib
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpRequest
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from kernel import clock
-from metering.api.schemas import EVENT, EVENTS, INGEST_RESULT, PROBLEM
+from metering.api.schemas import EVENT, EVENTS, INGEST_RESULT
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import (
     BodyTooLarge,
@@ -22,15 +21,16 @@ from metering.ingest.domain.bodies import (
     read_body,
 )
 from metering.ingest.services.ingest_events import ingest_events
-from tenants.api.authentication import Caller
+from tenants.api.endpoint import Endpoint
+from tenants.api.idempotency import HEADER, Answer, answer_once
 from tenants.api.problems import problem
+from tenants.api.schema import IDEMPOTENCY_KEY, UNSAFE, answers
 from tenants.domain import KeyScope
-from tenants.scope import tenant_scope
 
 _CHUNK_BYTES = 16 * 1024
 
 
-class EventsView(APIView):
+class EventsView(Endpoint):
     """Takes in events; answers after the commit."""
 
     key_scopes = {"POST": {KeyScope.INGEST}}  # read by the permission only
@@ -50,7 +50,8 @@ class EventsView(APIView):
         parameters=[
             OpenApiParameter(
                 "Content-Encoding", str, OpenApiParameter.HEADER, enum=["identity", "gzip", "zstd"]
-            )
+            ),
+            IDEMPOTENCY_KEY,
         ],
         request={
             Media.JSON.value: {"oneOf": [EVENT, EVENTS]},
@@ -58,14 +59,9 @@ class EventsView(APIView):
             Media.CLOUDEVENT_BATCH.value: EVENTS,
             Media.LINES.value: EVENT,
         },
-        responses={
-            200: INGEST_RESULT,
-            400: OpenApiResponse(PROBLEM, "The body can't be read."),
-            413: OpenApiResponse(PROBLEM, "The body is over a bound."),
-            415: OpenApiResponse(PROBLEM, "The type or coding of the body is not read."),
-        },
+        responses=answers(INGEST_RESULT, *UNSAFE),
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         try:
             media = media_of(request.headers.get("Content-Type", Media.JSON.value))
             body = read_body(
@@ -84,19 +80,23 @@ class EventsView(APIView):
                 detail=error.message,
                 http_status=status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
             )
+        # Only repeated calls need the digest, which takes its time over a large body.
+        content = hashlib.sha256(body).hexdigest() if HEADER in request.headers else ""
         del body
-        tenant_id = cast("Caller", request.auth).tenant_id
-        with tenant_scope(tenant_id):
-            result = ingest_events(tenant_id=tenant_id, events=events, now=clock.now())
-        answer: dict[str, Any] = {
-            "accepted": result.accepted,
-            "duplicates": result.duplicates,
-            "rejected": [
-                {"index": item.index, "id": item.id, "code": item.code, "detail": item.detail}
-                for item in result.rejected
-            ],
-        }
-        return Response(answer)
+
+        def ingest() -> Answer:
+            result = ingest_events(tenant_id=self.caller.tenant_id, events=events, now=clock.now())
+            data: dict[str, Any] = {
+                "accepted": result.accepted,
+                "duplicates": result.duplicates,
+                "rejected": [
+                    {"index": item.index, "id": item.id, "code": item.code, "detail": item.detail}
+                    for item in result.rejected
+                ],
+            }
+            return Answer(data=data)
+
+        return answer_once(request=request, endpoint="POST /events", content=content, call=ingest)
 
 
 def _chunks(request: HttpRequest) -> Iterator[bytes]:

@@ -98,15 +98,3 @@ USAGE: Final[dict[str, Any]] = {
         "next": {"type": "string", "nullable": True},
     },
 }
-
-PROBLEM: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-        "detail": {"type": "string"},
-    },
-}

@@ -1,26 +1,43 @@
 """``GET /api/v1/usage``: what a tenant's apps used, by local hour, day or month."""
 
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from kernel.errors import Invalid
-from metering.api.schemas import PROBLEM, USAGE
+from metering.api.schemas import USAGE
 from metering.meters.domain import METERS, meter_named
 from metering.queries import Granularity, ShownUsage, shown_app, shown_apps, usage_shown
-from tenants.api.authentication import Caller
+from tenants.api.endpoint import Endpoint, Query
+from tenants.api.schema import answers
 from tenants.domain import KeyScope
-from tenants.scope import tenant_scope
 
 
-class UsageView(APIView):
+class UsageQuery(Query):
+    """Names only: the view reads the values, whose errors have codes of their own."""
+
+    app = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    meter = serializers.CharField(required=False, allow_blank=True)
+    to = serializers.CharField(required=False, allow_blank=True)
+    granularity = serializers.CharField(required=False, allow_blank=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a word of Python and can't be an attribute's name.
+        return {
+            **super().get_fields(),
+            "from": serializers.CharField(required=False, allow_blank=True),
+        }
+
+
+class UsageView(Endpoint):
     """Reads daily usage through the one door."""
 
     key_scopes = {"GET": {KeyScope.READ}}  # read by the permission only
+    query = UsageQuery
 
     @extend_schema(
         operation_id="read_usage",
@@ -36,18 +53,14 @@ class UsageView(APIView):
             OpenApiParameter("to", date, required=True, description="The day after the last one."),
             OpenApiParameter("granularity", str, enum=list(Granularity), default="day"),
         ],
-        responses={
-            200: USAGE,
-            400: OpenApiResponse(PROBLEM, "A parameter is wrong."),
-            404: OpenApiResponse(PROBLEM, "The tenant has no such app."),
-        },
+        responses=answers(USAGE, 404),
     )
     def get(self, request: Request) -> Response:
-        asked = request.query_params
+        asked = self.asked
         meter = meter_named(asked.get("meter", ""))
         from_day, to_day = _day(asked, "from"), _day(asked, "to")
         granularity = _granularity(asked.get("granularity", "day"))
-        with tenant_scope(cast("Caller", request.auth).tenant_id):
+        with self.scope():
             apps = [shown_app(key=asked["app"])] if "app" in asked else shown_apps()
             timezone = apps[0].timezone if apps else ""
             rows = usage_shown(

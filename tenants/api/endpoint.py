@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.utils import translation
 from rest_framework import serializers
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -94,7 +95,7 @@ class Endpoint(APIView):
     key_scopes: ClassVar[Mapping[str, AbstractSet[KeyScope]]] = {}
     query: ClassVar[type[Query]] = Query
 
-    parser_classes = (StrictJsonParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictJsonParser,)
     content_negotiation_class = AlwaysJson
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]  # no OPTIONS
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
 
 from tenants.api.authentication import ApiKeyAuthentication
 
@@ -68,19 +69,26 @@ def page_of(item: Shape) -> Shape:
 
 PERIOD: Final = record(starts_at=INSTANT, ends_at=INSTANT)
 
-PROBLEM: Final[Shape] = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": TEXT,
-        "title": TEXT,
-        "status": WHOLE,
-        "code": {**TEXT, "description": "Stable; what a program should look at."},
-        "detail": {**TEXT, "description": "For people: what was wrong, and the mend."},
-        "field": {**TEXT, "description": "What was wrong, where it is one thing."},
-        "errors": list_of(record(field=TEXT, code=TEXT, detail=TEXT)),
-    },
-}
+
+class Fault(serializers.Serializer[Any]):
+    """One wrong field of a body or query."""
+
+    field = serializers.CharField(help_text="Its path.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """Why a request was refused (RFC 9457)."""
+
+    type = serializers.CharField(help_text="Always about:blank; look at `code`.")
+    title = serializers.CharField()
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    code = serializers.CharField(help_text="Stable; what a program should look at.")
+    detail = serializers.CharField(help_text="For people: what was wrong, and the mend.")
+    field = serializers.CharField(required=False, help_text="What was wrong, if it is one thing.")
+    errors = Fault(many=True, required=False)  # type: ignore[assignment]  # a field of this name
+
 
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "The request is wrong in itself.",
@@ -100,7 +108,7 @@ def answers(
     """The answer of a call that goes well, and the problems: 400, 401, 403 and `also`."""
     told: dict[int | tuple[int, str], Any] = {(status, media_type): shape}
     for problem in (400, 401, 403, *also):
-        told[(problem, "application/problem+json")] = OpenApiResponse(PROBLEM, _PROBLEMS[problem])
+        told[(problem, "application/problem+json")] = OpenApiResponse(Problem, _PROBLEMS[problem])
     return told
 
 

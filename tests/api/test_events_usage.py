@@ -20,9 +20,7 @@ MIDNIGHT = at("2026-04-01T00:00:00+08:00")
 
 def get(key: str, **asked: str) -> HttpResponse:
     named = {name.rstrip("_"): value for name, value in asked.items()}
-    response: Any = Client().get(
-        "/api/v1/usage", named, headers={"Authorization": f"Bearer {key}"}
-    )
+    response: Any = Client().get("/api/v1/usage", named, headers={"Authorization": f"Bearer {key}"})
     answered: HttpResponse = response
     return answered
 

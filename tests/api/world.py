@@ -1,0 +1,234 @@
+"""Two tenants with like data, and a client that speaks with an API key."""
+
+import functools
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+from django.test import Client
+
+from billing.invoicing.models import Invoice
+from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.payments.models import Payment
+from billing.payments.services.record_bank_transfer import record_bank_transfer
+from billing.subscriptions.models import Subscription
+from kernel import clock
+from kernel.ids import public_id
+from kernel.money import Money
+from tenants.domain import KeyScope, Role, StaffRole
+from tenants.models import ApiKey, Member, User
+from tenants.scope import system_scope, tenant_scope
+from tenants.services.api_keys import create_api_key
+from tenants.services.create_tenant import CreatedTenant
+from tenants.services.people import NewPerson, add_member, create_staff
+from tests.factories import a_plan, a_subscription, a_tenant, some_usage
+from work.connections import OWNER
+
+API = "/api/v1"
+PERIOD_END = "2026-05-02T00:00:00+08:00"
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A tenant that has something of everything that can be addressed."""
+
+    tenant: CreatedTenant
+    keys: dict[KeyScope, str]
+    key_id: UUID
+    member_id: UUID
+    people: dict[Role, User]
+    subscription_id: UUID
+    invoice_ids: tuple[UUID, ...]
+    invoice_numbers: tuple[str, ...]
+    payment_id: UUID
+
+    @property
+    def key(self) -> str:
+        return self.tenant.key
+
+    @property
+    def markers(self) -> frozenset[str]:
+        """Texts that an answer may hold only if it tells of this tenant."""
+        ids = [
+            ("ten", self.tenant.id),
+            ("key", self.key_id),
+            ("mem", self.member_id),
+            ("sub", self.subscription_id),
+            ("pay", self.payment_id),
+            *(("app", app.id) for app in self.tenant.apps),
+            *(("inv", invoice_id) for invoice_id in self.invoice_ids),
+        ]
+        return frozenset(
+            {
+                self.key,
+                self.key.title(),
+                *(app.key for app in self.tenant.apps),
+                *(user.email for user in self.people.values()),
+                *self.invoice_numbers,
+                *(public_id(prefix, uuid) for prefix, uuid in ids),
+                *(str(uuid) for _, uuid in ids),
+            }
+        )
+
+
+def two_worlds() -> tuple[World, World]:
+    """Tenants `alpha` and `bravo`, billed for two months and with one payment each."""
+    a_plan()
+    tenants = [a_tenant(key, apps=(f"{key}-chat", f"{key}-push")) for key in ("alpha", "bravo")]
+    for tenant in tenants:
+        a_subscription(tenant)
+        some_usage(tenant, {date(2026, 3, 5): 35, date(2026, 4, 7): 12})
+        ingest(tenant)
+    with system_scope(purpose="test"):
+        run_id = create_run(
+            at=datetime.fromisoformat(PERIOD_END),
+            finalize=True,
+            tenant_key="",
+            requested_by="test",
+            now=clock.now(),
+        )
+        staff = create_staff(
+            person=NewPerson(email="staff@example.com"),
+            role=StaffRole.FINANCE,
+            now=clock.now(),
+            actor="test",
+        )
+    execute_run(run_id=run_id, clock=clock.now)
+    accountant = User.objects.get(pk=staff.user_id)
+    first, second = (_world(tenant, accountant) for tenant in tenants)
+    return first, second
+
+
+def ingest(tenant: CreatedTenant) -> None:
+    """One event over the API, and one that is refused, so that metering's tables have rows."""
+    with system_scope(purpose="test"):
+        key = create_api_key(
+            tenant_id=tenant.id, scope="ingest", label="", now=clock.now(), actor="test"
+        )
+    answer = call(
+        "POST", "/events", key=key.text, body=[an_event(tenant.apps[0].key), an_event("nobody's")]
+    )
+    assert answer.json()["accepted"] == 1, answer.content
+
+
+def an_event(app: str) -> dict[str, Any]:
+    """A usage event of now."""
+    return {
+        "specversion": "1.0",
+        "id": f"event of {app}",
+        "source": "tests",
+        "type": "message.sent",
+        "subject": app,
+        "time": clock.now().isoformat(),
+        "data": {"user": f"user of {app}"},
+    }
+
+
+def a_key(world: World, scope: KeyScope = KeyScope.FULL, **options: Any) -> str:
+    """Another API key of the tenant."""
+    with system_scope(purpose="test"):
+        return create_api_key(
+            tenant_id=world.tenant.id,
+            scope=scope,
+            label="test",
+            now=clock.now(),
+            actor="test",
+            **options,
+        ).text
+
+
+def call(
+    method: str,
+    path: str,
+    *,
+    key: str | None = None,
+    body: Any = None,
+    client: Client | None = None,
+    **headers: str,
+) -> Any:
+    """Call the API; `path` is below /api/v1 and `body` becomes JSON. Gives the test client's answer."""
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key}"
+    content: dict[str, Any] = {}
+    if body is not None:
+        data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+        content = {"data": data, "content_type": "application/json"}
+    return (client or _anybody()).generic(
+        method, path if path.startswith("/api") else API + path, headers=headers, **content
+    )
+
+
+@functools.cache
+def _anybody() -> Client:
+    # Errors are to be seen as clients see them.
+    return Client(raise_request_exception=False)
+
+
+def rows_of(tenant_id: UUID) -> dict[str, str]:
+    """A hash over the tenant's rows in every table that has some, as the owner sees them."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.relname, CASE WHEN c.relname = 'tenants_tenant' THEN 'id' ELSE 'tenant_id' END
+              FROM pg_class c
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+               AND NOT c.relispartition
+               AND (c.relname = 'tenants_tenant' OR EXISTS (
+                     SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid
+                        AND a.attname = 'tenant_id' AND NOT a.attisdropped))
+             ORDER BY 1
+            """
+        )
+        statements = [
+            f"SELECT '{table}', md5(string_agg(r::text, '|' ORDER BY r::text)) FROM {table} r"
+            f" WHERE {column} = %(tenant)s"
+            for table, column in cursor.fetchall()
+        ]
+        cursor.execute(" UNION ALL ".join(statements), {"tenant": str(tenant_id)})
+        return {table: digest for table, digest in cursor.fetchall() if digest}
+
+
+def _world(tenant: CreatedTenant, accountant: User) -> World:
+    now = clock.now()
+    people: dict[Role, User] = {}
+    with system_scope(purpose="test"):
+        keys = {
+            scope: create_api_key(
+                tenant_id=tenant.id, scope=scope, label=f"{scope}", now=now, actor="test"
+            ).text
+            for scope in KeyScope
+        }
+        for role in Role:
+            person = add_member(
+                tenant_key=tenant.key,
+                person=NewPerson(email=f"{role}@{tenant.key}.example"),
+                role=role,
+                now=now,
+                actor="test",
+            )
+            people[role] = User.objects.get(pk=person.user_id)
+    with tenant_scope(tenant.id):
+        invoices = list(Invoice.objects.order_by("number"))
+    record_bank_transfer(
+        user=accountant,
+        invoice_id=invoices[0].id,
+        amount=Money.of("100.00", "CNY"),
+        received_on=now.date(),
+        reference=f"transfer of {tenant.key}",
+        now=now,
+    )
+    with tenant_scope(tenant.id):
+        return World(
+            tenant=tenant,
+            keys=keys,
+            key_id=ApiKey.objects.filter(scope=KeyScope.READ).values_list("id", flat=True)[0],
+            member_id=Member.objects.filter(role=Role.OWNER).values_list("id", flat=True)[0],
+            people=people,
+            subscription_id=Subscription.objects.values_list("id", flat=True)[0],
+            invoice_ids=tuple(invoice.id for invoice in invoices),
+            invoice_numbers=tuple(str(invoice.number) for invoice in invoices),
+            payment_id=Payment.objects.values_list("id", flat=True)[0],
+        )
