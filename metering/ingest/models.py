@@ -99,7 +99,7 @@ class Event(models.Model):
 
 
 class RejectedEvent(models.Model):
-    """Quarantine: an event that was not accepted, and why.
+    """Quarantine: an event that was not accepted, and why; once, however often it is sent.
 
     `content` holds the event's known fields with the end user's id replaced by its keyed hash.
     `tenant_id` is null for rows of a staff import whose app nobody has.

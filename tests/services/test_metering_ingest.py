@@ -291,3 +291,13 @@ def test_many_senders_of_the_same_events_store_each_once() -> None:
     stored = counts()
     assert stored[0] == stored[1] == sum(accepted) <= 2000
     assert send(tenant.id, pool).accepted == 2000 - stored[0]
+
+
+def test_a_mistake_repeated_for_ever_fills_no_table() -> None:
+    tenant = a_tenant()
+    for day in range(3):
+        ahead = message("3", time=NOW + timedelta(days=9))
+        events = [message("1", count=0), message("2", count=0), ahead, 5]
+        assert len(send(tenant.id, events, now=NOW + timedelta(day)).rejected) == 4
+    with system_scope(purpose="test"):
+        assert RejectedEvent.objects.count() == 4

@@ -1,6 +1,7 @@
 """The local day of an instant, fast enough for millions. Pure."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,13 @@ from kernel.period import local_day
 
 _BUCKET_SECONDS: Final = 900
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_BUCKETS: Final = 200_000
+_MOST_BUCKETS: Final = 100_000
+
+
+@lru_cache(maxsize=1024)
+def local_days(zone: str) -> "LocalDays":
+    """The one `LocalDays` of a zone, shared by all of its tenants."""
+    return LocalDays(zone)
 
 
 class LocalDays:

@@ -4,19 +4,21 @@ The one writer of events, for requests of one tenant and for imports of many. It
 caller's transaction and takes a handful of statements whatever the number of events.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 
 from kernel import ids
 from metering.ingest.domain import identity
 from metering.ingest.domain.array_literals import bytea_array, plain_array, text_array
 from metering.ingest.domain.events import Refusal, UsageEvent, age_fault
-from metering.ingest.domain.local_days import LocalDays
+from metering.ingest.domain.local_days import local_days
 from metering.ingest.domain.quarantine import kept_content, kept_event
 from metering.ingest.models import RejectedEvent
 from metering.ingest.queries import Identity, TenantFacts, known_digests
@@ -37,7 +39,7 @@ class Teller:
         self.tenant_id = tenant.id
         self.id_text = str(tenant.id)
         self.timezone = tenant.timezone
-        self._days = LocalDays(tenant.timezone)
+        self._days = local_days(tenant.timezone)
         self._digest_key = identity.digest_key(master_key=_master_key(), tenant_id=tenant.id)
         self._user_key = identity.user_key(master_key=_master_key(), salt=tenant.hash_salt)
         self._hashes: dict[str, bytes] = {}
@@ -267,23 +269,28 @@ def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None
 
 
 def _quarantine(rejected: Sequence[tuple[Submission, Refusal]], *, now: datetime) -> None:
-    RejectedEvent.objects.bulk_create(
-        [
-            RejectedEvent(
-                id=ids.new_id(),
-                tenant_id=None if submission.teller is None else submission.teller.tenant_id,
-                received_at=now,
-                subject=_subject_of(submission),
-                source=(submission.event or refusal).source or "",
-                event_id=(submission.event or refusal).id or "",
-                code=refusal.code,
-                detail=refusal.detail[:500],
-                content=_content_of(submission),
-            )
-            for submission, refusal in rejected
-        ],
-        batch_size=1000,
-    )
+    rows: dict[UUID, RejectedEvent] = {}
+    for submission, refusal in rejected:
+        tenant_id = None if submission.teller is None else submission.teller.tenant_id
+        source = (submission.event or refusal).source or ""
+        event_id = (submission.event or refusal).id or ""
+        content = _content_of(submission)
+        # Named by what it holds: a sender that repeats its mistake for ever fills no table.
+        held = refusal.detail if content is None else content
+        told = msgspec.json.encode([tenant_id, source, event_id, refusal.code, held], order="sorted")
+        name = UUID(bytes=hashlib.sha256(told).digest()[:16])
+        rows[name] = RejectedEvent(
+            id=name,
+            tenant_id=tenant_id,
+            received_at=now,
+            subject=_subject_of(submission),
+            source=source,
+            event_id=event_id,
+            code=refusal.code,
+            detail=refusal.detail[:500],
+            content=content,
+        )
+    RejectedEvent.objects.bulk_create(rows.values(), batch_size=1000, ignore_conflicts=True)
 
 
 def _id_of(submission: Submission) -> str | None:

@@ -59,15 +59,17 @@ def roll_up_pending(*, now: datetime, tenant_ids: Sequence[UUID] | None = None) 
     When it returns, also the batches that another runner held at the start are counted.
     """
     batches = events = 0
-    for wait in (False, True):
-        while True:
-            with system_scope(purpose="roll up usage"):
-                step = roll_up(now=now, tenant_ids=tenant_ids, wait=wait)
-            if not step.batches:
-                break
-            batches += step.batches
-            events += step.events
-    return RolledUp(batches=batches, events=events)
+    wait = False
+    while True:
+        with system_scope(purpose="roll up usage"):
+            step = roll_up(now=now, tenant_ids=tenant_ids, wait=wait)
+            others_hold_some = not step.batches and not wait and _some_pending(tenant_ids)
+        if others_hold_some:
+            wait = True
+        elif not step.batches:
+            return RolledUp(batches=batches, events=events)
+        batches += step.batches
+        events += step.events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,21 @@ def _tenants_locked(execution: Any, *, tenant_ids: Sequence[UUID] | None) -> lis
             [array],
         )
     return tenants
+
+
+def _some_pending(tenant_ids: Sequence[UUID] | None) -> bool:
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT EXISTS (
+                SELECT 1 FROM metering_batch
+                 WHERE rolled_up_at IS NULL
+                   AND (%(wanted)s::uuid[] IS NULL OR tenant_id = ANY (%(wanted)s::uuid[])))
+            """,
+            {"wanted": None if tenant_ids is None else plain_array(tenant_ids)},
+        )
+        (some,) = execution.fetchone()
+    return bool(some)
 
 
 def _claimed(
