@@ -61,7 +61,9 @@ class Environment:
     secret_key: str = field(repr=False)
     hash_key: str = field(repr=False)  # keys the hashes that stand for end users' ids
 
-    stripe_secret_key: str  # empty: no card payments, or the local stand-in under `make run`
+    stripe_secret_key: str = field(
+        repr=False
+    )  # empty: no card payments, or the local stand-in under `make run`
     stripe_publishable_key: str
     stripe_api_base: str  # empty: Stripe itself
     stripe_webhook_secret: str = field(repr=False)
