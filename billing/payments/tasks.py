@@ -11,7 +11,17 @@ from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule
 
 
-@job_kind("payments.work_gateway_event", lease_seconds=120, max_attempts=12, backoff_seconds=5)
+# The event's own row, the payment's key and the attempt's state guard the effects, so that done jobs
+# need not be kept as the memory of theirs.
+
+
+@job_kind(
+    "payments.work_gateway_event",
+    lease_seconds=120,
+    max_attempts=12,
+    backoff_seconds=5,
+    keep_days=30,
+)
 def work_event(job: JobRun) -> Result:
     outcome = work_gateway_event(
         name=str(job.payload["gateway"]),
@@ -22,7 +32,9 @@ def work_event(job: JobRun) -> Result:
     return {"outcome": outcome}
 
 
-@job_kind("payments.settle_attempt", lease_seconds=120, max_attempts=5, backoff_seconds=30)
+@job_kind(
+    "payments.settle_attempt", lease_seconds=120, max_attempts=5, backoff_seconds=30, keep_days=14
+)
 def settle_attempt(job: JobRun) -> Result:
     view = settle_card_payment(
         tenant_id=_tenant(job), attempt_id=UUID(str(job.payload["attempt_id"])), now=job.now
@@ -30,7 +42,13 @@ def settle_attempt(job: JobRun) -> Result:
     return {"state": view.state.value}
 
 
-@job_kind("payments.withdraw_attempt", lease_seconds=120, max_attempts=12, backoff_seconds=5)
+@job_kind(
+    "payments.withdraw_attempt",
+    lease_seconds=120,
+    max_attempts=12,
+    backoff_seconds=5,
+    keep_days=14,
+)
 def withdraw_attempt(job: JobRun) -> Result:
     view = withdraw_card_payment(
         tenant_id=_tenant(job), attempt_id=UUID(str(job.payload["attempt_id"])), now=job.now

@@ -281,6 +281,37 @@ def test_the_sweep_finds_a_payment_that_no_event_told(
     assert sweep_pending_payments(slot="3", now=NOW + timedelta(hours=2)) == 0
 
 
+def test_beginning_again_finds_a_charge_that_nobody_told_of(
+    gateway: StripeGateway, front: Front
+) -> None:
+    owed = owe()
+    payment = begin(owed, gateway)
+    front.lose_answers(1, path="/confirm")
+    with pytest.raises(OutcomeUnknown):
+        pay(owed, payment, gateway, TestCard.SUCCEEDS)
+
+    with pytest.raises(Conflict) as refused:
+        begin(owed, gateway)
+
+    assert refused.value.code == "invoice_not_open"
+    assert invoice_of(owed).status == "paid"
+    assert front.made("/v1/payment_intents") == 1
+
+
+def test_a_page_left_open_for_a_week_is_ended(
+    stripe_settings: Front, gateway: StripeGateway
+) -> None:
+    owed = owe()
+    begin(owed, gateway)
+
+    swept = sweep_pending_payments(slot="1", now=NOW + timedelta(days=8))
+    run_pending(now=NOW + timedelta(days=8), kinds=["payments.withdraw_attempt"])
+
+    assert swept == 1
+    assert [row.state for row in attempts()] == ["canceled"]
+    assert invoice_of(owed).status == "open"
+
+
 def test_a_transfer_while_the_card_page_is_open_lowers_what_the_card_pays(
     stripe_settings: Front, gateway: StripeGateway
 ) -> None:

@@ -80,22 +80,16 @@ def begin_card_payment(
     """The open card payment of the invoice's whole outstanding amount, made if there is none.
 
     Raises NotFound `invoice_not_found`; Conflict `invoice_not_open` when nothing is left to pay,
-    `payment_in_progress` while another caller talks to Stripe about it for long; Unavailable
+    `payment_in_progress` while the bank works on one or another caller talks to Stripe; Unavailable
     `card_payments_off`, `gateway_busy`, and `payment_outcome_unknown`, after which the same call
     finds out; GatewayRefused and Invalid when Stripe won't charge this.
     """
     gateway = gateway or card_gateway()
-    waited_from = time.monotonic()
-    while True:
-        moment = now + timedelta(seconds=time.monotonic() - waited_from)
+    began_at = time.monotonic()
+    while time.monotonic() - began_at < _WAIT_SECONDS:
+        moment = now + timedelta(seconds=time.monotonic() - began_at)
         claim = _claim(tenant_id=tenant_id, invoice_id=invoice_id, actor=actor, now=moment)
         if claim is None:
-            if time.monotonic() - waited_from > _WAIT_SECONDS:
-                raise Conflict(
-                    "payment_in_progress",
-                    "A payment of this invoice is being set up; look again in a minute.",
-                    field="invoice",
-                )
             time.sleep(_POLL_SECONDS)
             continue
         intent = _intent_of(claim, tenant_id=tenant_id, gateway=gateway, now=moment)
@@ -106,17 +100,25 @@ def begin_card_payment(
         )
         if attempt.state in OPEN_STATES and intent.amount != claim.outstanding:
             # A bank transfer came in since: the intent would take more than is owed.
-            withdraw_card_payment(
+            attempt = withdraw_card_payment(
                 tenant_id=tenant_id, attempt_id=attempt.id, now=moment, gateway=gateway
             )
-            continue
-        return CardPayment(
-            attempt=attempt,
-            form=gateway.form,
-            publishable_key=gateway.publishable_key,
-            client_secret=intent.client_secret,
-            needs_authentication=intent.status is IntentStatus.REQUIRES_ACTION,
-        )
+        if attempt.state is AttemptState.PROCESSING:
+            break
+        if attempt.state is AttemptState.WAITING and intent.amount == claim.outstanding:
+            return CardPayment(
+                attempt=attempt,
+                form=gateway.form,
+                publishable_key=gateway.publishable_key,
+                client_secret=intent.client_secret,
+                needs_authentication=intent.status is IntentStatus.REQUIRES_ACTION,
+            )
+        # It came to an end meanwhile: what is left, if anything, is a new attempt's.
+    raise Conflict(
+        "payment_in_progress",
+        "A payment of this invoice is under way; look again in a minute.",
+        field="invoice",
+    )
 
 
 def _claim(*, tenant_id: UUID, invoice_id: UUID, actor: str, now: datetime) -> _Claim | None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from billing.payments.gateways.configured import card_gateway
 from billing.payments.gateways.port import CardGateway, GatewayRefused
 from billing.payments.services.observe_intent import AttemptView, known_attempt, observe_intent
+from billing.payments.services.settle_card_payment import settle_card_payment
 from kernel.errors import DomainError
 
 
@@ -19,13 +20,16 @@ def withdraw_card_payment(
 ) -> AttemptView:
     """End the attempt's intent; one that was paid in the meantime is booked instead.
 
-    An attempt whose intent is not known yet is left to the sweep. Raises Unavailable when Stripe
+    An attempt whose intent is not known yet is looked up first. Raises Unavailable when Stripe
     can't be reached: then call it again.
     """
     known = known_attempt(tenant_id=tenant_id, attempt_id=attempt_id)
+    gateway = gateway or card_gateway()
+    if known.is_open and known.intent_id is None:
+        settle_card_payment(tenant_id=tenant_id, attempt_id=attempt_id, now=now, gateway=gateway)
+        known = known_attempt(tenant_id=tenant_id, attempt_id=attempt_id)
     if not known.is_open or known.intent_id is None:
         return known.view
-    gateway = gateway or card_gateway()
     try:
         intent = gateway.cancel_intent(
             intent_id=known.intent_id, idempotency_key=f"withdraw-{attempt_id}"
