@@ -47,7 +47,6 @@ def page(
         "navigation": [Group(items=items)],
         "home_url": reverse("portal:home", args=[here.tenant_key]),
         "here": here.membership,
-        "here_address": request.get_full_path(),
         "memberships": here.memberships,
         "may": {action.name.lower(): here.may(action) for action in MemberAction},
     }

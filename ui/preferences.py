@@ -20,7 +20,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "system",
         "html_language": {"zh-hans": "zh-Hans"}.get(get_language() or "en", "en"),
         "languages": (("en", "English"), ("zh-hans", "简体中文")),
-        "here": request.get_full_path(),
+        "current_address": request.get_full_path(),
     }
 
 

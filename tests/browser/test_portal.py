@@ -1,0 +1,146 @@
+"""The portal as the people of a tenant use it."""
+
+import re
+
+from playwright.sync_api import expect
+
+from billing.invoicing.models import Invoice
+from tenants.scope import system_scope
+from tests.browser.conftest import SignIn, Watch, World, invoice_of
+
+
+def status_of(invoice: Invoice) -> str:
+    with system_scope(purpose="test"):
+        return str(Invoice.objects.values_list("status", flat=True).get(id=invoice.id))
+
+
+def test_usage_is_drawn_and_told(sign_in: SignIn, world: World) -> None:
+    page = sign_in(world.owner)
+    page.get_by_role("link", name="Usage", exact=True).click()
+    expect(page.locator("canvas")).to_be_visible()
+    assert page.evaluate("document.querySelector('summit-chart').chart.data.datasets.length") == 2
+    page.get_by_label("App").select_option("chat")
+    page.wait_for_url(re.compile("app=chat"))
+    days = page.get_by_role("table", name="Days").last
+    expect(days).to_contain_text("Mar 31, 2026")
+    expect(days.get_by_role("row").nth(1)).to_contain_text("42")
+    page.get_by_label("Meter").select_option("messages")
+    page.wait_for_url(re.compile("meter=messages"))
+    expect(page.get_by_role("heading", level=2).first).to_contain_text("Messages")
+
+
+def test_invoice_is_paid_by_card(sign_in: SignIn, world: World) -> None:
+    invoice = invoice_of("acme")
+    page = sign_in(world.owner)
+    page.goto(f"/portal/acme/invoices/{invoice.id}/")
+    page.get_by_role("link", name="Pay", exact=True).click()
+    page.get_by_label("Test card").select_option("declined")
+    page.get_by_role("button", name=re.compile("^Pay ")).click()
+    expect(page.get_by_role("status")).to_contain_text("did not go through")
+    assert status_of(invoice) == "open"
+    page.get_by_label("Test card").select_option("succeeds")
+    page.get_by_role("button", name=re.compile("^Pay ")).dblclick()
+    expect(page.get_by_role("status")).to_contain_text("the payment has been received")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Paid")
+    assert status_of(invoice) == "paid"
+    page.goto(f"/portal/acme/invoices/{invoice.id}/pay/")
+    expect(page.get_by_role("status")).to_contain_text("Nothing of this invoice is left to pay")
+
+
+def test_bank_of_the_card_is_answered_without_scripts(sign_in: SignIn, world: World) -> None:
+    """Reading and paying work with scripts off."""
+    invoice = invoice_of("acme")
+    page = sign_in(world.owner, scripts=False)
+    page.get_by_role("link", name="Invoices", exact=True).click()
+    page.get_by_role("link", name=str(invoice.number)).click()
+    page.get_by_text("How this amount came about").first.is_hidden()
+    page.locator("summary").filter(has_text="CN¥").first.click()
+    expect(page.locator(".formula").first).to_be_visible()
+    page.get_by_role("link", name="Pay", exact=True).click()
+    page.get_by_label("Test card").select_option("needs_authentication")
+    page.get_by_role("button", name=re.compile("^Pay ")).click()
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_role("status")).to_contain_text("the payment has been received")
+    assert status_of(invoice) == "paid"
+
+
+def test_usage_is_read_without_scripts(sign_in: SignIn, world: World) -> None:
+    page = sign_in(world.owner, scripts=False)
+    page.get_by_role("link", name="Usage", exact=True).click()
+    page.get_by_text("Show as a table").click()
+    expect(page.get_by_role("table", name="Daily active users")).to_contain_text("Mar 31, 2026")
+    page.get_by_label("Meter").select_option("messages")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("heading", level=2).first).to_contain_text("Messages")
+
+
+def test_key_is_shown_once_and_revoked_after_a_question(sign_in: SignIn, world: World) -> None:
+    page = sign_in(world.developer)
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_label("Name").fill("<b>Chat server</b>")
+    page.get_by_role("button", name="Make a key").click()
+    secret = page.locator(".secret code").inner_text()
+    assert len(secret) > 40
+    expect(page.get_by_role("button", name="Copy")).to_be_visible()
+    page.goto("/portal/acme/keys/")
+    assert secret not in page.content()
+    row = page.get_by_role("row").filter(has_text="<b>Chat server</b>")
+    expect(row).to_contain_text("Active")
+    row.get_by_role("button", name=re.compile("Revoke")).click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("cannot be undone")
+    question.get_by_role("button", name="Cancel").click()
+    expect(question).to_be_hidden()
+    row.get_by_role("button", name=re.compile("Revoke")).click()
+    question.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("status").first).to_contain_text("is revoked")
+    expect(row).to_contain_text("Revoked")
+
+
+def test_foreign_and_unknown_look_the_same(sign_in: SignIn, watch: Watch, world: World) -> None:
+    """What belongs to another tenant, and what belongs to nobody: one answer, to the letter."""
+    watch.expect(404)
+    invoice = invoice_of("acme")
+    page = sign_in(world.stranger)
+    answers = set()
+    for path in (
+        "/portal/acme/",
+        "/portal/nobody/",
+        f"/portal/acme/invoices/{invoice.id}/",
+        f"/portal/beta/invoices/{invoice.id}/",
+        f"/portal/beta/invoices/{invoice.id}/pdf",
+        f"/portal/beta/invoices/{invoice.id}/pay/",
+        "/portal/beta/invoices/00000000-0000-7000-8000-000000000000/",
+        "/console/",
+        f"/console/invoices/{invoice.id}/",
+    ):
+        answer = page.request.get(path)
+        assert answer.status == 404, path
+        answers.add(re.sub(r'value="[^"]*"', "", answer.text()))
+    assert len(answers) == 1
+
+
+def test_roles_see_and_do_what_is_theirs(sign_in: SignIn, watch: Watch, world: World) -> None:
+    watch.expect(403)
+    page = sign_in(world.developer)
+    expect(page.get_by_role("link", name="Invoices", exact=True)).to_have_count(0)
+    answer = page.goto("/portal/acme/invoices/")
+    assert answer is not None
+    assert answer.status == 403
+    expect(page.locator("main")).to_contain_text("forbidden")
+    page = sign_in(world.sales)
+    page.goto(f"/console/invoices/{invoice_of('beta').id}/")
+    expect(page.get_by_role("link", name="Record a bank transfer")).to_have_count(0)
+    answer = page.goto(f"/console/invoices/{invoice_of('beta').id}/payment")
+    assert answer is not None
+    assert answer.status == 403
+
+
+def test_wrong_password_is_told_beside_the_form(sign_in: SignIn, world: World) -> None:
+    page = sign_in()
+    page.goto("/accounts/login/")
+    page.fill("#id_login", world.owner)
+    page.fill("#id_password", "not the password")
+    page.click("button.btn-primary")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("#id_login")).to_have_value(world.owner)
