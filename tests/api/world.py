@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -146,18 +147,19 @@ def call(
     *,
     key: str | None = None,
     body: Any = None,
+    headers: Mapping[str, str] | None = None,
     client: Client | None = None,
-    **headers: str,
 ) -> Any:
     """Call the API; `path` is below /api/v1 and `body` becomes JSON. Gives the test client's answer."""
+    sent = dict(headers or {})
     if key is not None:
-        headers["Authorization"] = f"Bearer {key}"
+        sent["Authorization"] = f"Bearer {key}"
     content: dict[str, Any] = {}
     if body is not None:
         data = body if isinstance(body, (bytes, str)) else json.dumps(body)
         content = {"data": data, "content_type": "application/json"}
     return (client or _anybody()).generic(
-        method, path if path.startswith("/api") else API + path, headers=headers, **content
+        method, path if path.startswith("/api") else API + path, headers=sent, **content
     )
 
 
