@@ -70,6 +70,7 @@ def main() -> int:
 def _run(settings: environment.Environment, *, parent: int | None) -> int:
     began = time.monotonic()
     home = settings.home
+    _wants_demo()
     supervisor = Supervisor(home=home, say=_say)
     supervisor.end_leftovers()
     _refuse_taken_port(settings)
@@ -111,9 +112,17 @@ def _start(settings: environment.Environment, supervisor: Supervisor) -> None:
     if not settings.stripe_secret_key:
         overlay |= _start_stripe(settings, supervisor)
     is_first = _is_empty(database_url)
+    unseeded = home / "unseeded"
+    if is_first:
+        # Before the database is made: a run that is stopped in between is a first one still.
+        unseeded.touch()
     _say("Making the database …" if is_first else "Bringing the database up to date …")
     _manage("setup_database", overlay)
-    _seed(settings, overlay, is_first=is_first)
+    if unseeded.exists():
+        if _wants_demo():
+            _say("Making the demo world (about a minute) …")
+            _manage("seed_demo", overlay)
+        unseeded.unlink()
     _say("Starting web, worker and scheduler …")
     for program in _programs(settings, overlay):
         supervisor.start(program, within_seconds=_SETTLING_SECONDS)
@@ -145,15 +154,12 @@ def _start_stripe(settings: environment.Environment, supervisor: Supervisor) -> 
     }
 
 
-def _seed(settings: environment.Environment, overlay: dict[str, str], *, is_first: bool) -> None:
-    """Fill a new database with the demo world, unless SEED=none; goes on with an unfinished one."""
-    unfinished = settings.home / "seeding"
-    if os.environ.get("SEED", "demo") == "none" or not (is_first or unfinished.exists()):
-        return
-    _say("Making the demo world (about a minute) …")
-    unfinished.touch()
-    _manage("seed_demo", overlay)
-    unfinished.unlink()
+def _wants_demo() -> bool:
+    """Is a new database to be filled with the demo world? Raises RunFault for an unknown SEED."""
+    choice = os.environ.get("SEED", "") or "demo"
+    if choice not in {"demo", "none"}:
+        raise RunFault(f"SEED is {choice!r}: use demo or none")
+    return choice == "demo"
 
 
 def _programs(settings: environment.Environment, overlay: dict[str, str]) -> Iterator[Program]:
