@@ -10,6 +10,7 @@ from django.db.models import Q
 from billing.payments.domain import OPEN_STATES, AttemptState, Method
 from billing.payments.models import GatewayEvent, Payment, PaymentAllocation, PaymentAttempt
 from kernel.money import Money
+from work.connections import cursor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,17 @@ class EventRow:
     error: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentDrift:
+    """A payment and its posting that disagree, in minor units."""
+
+    payment_id: UUID
+    allocated_minor: int
+    credited_minor: int
+    posted_allocated_minor: int
+    posted_credited_minor: int
+
+
 def payments_of_invoice(*, tenant_id: UUID, invoice_id: UUID) -> list[PaymentRow]:
     """The payments that settled an invoice, oldest first."""
     found = Payment.objects.filter(tenant_id=tenant_id, allocations__invoice_id=invoice_id)
@@ -152,6 +164,43 @@ def recent_gateway_events(*, limit: int) -> list[EventRow]:
         )
         for row in GatewayEvent.objects.order_by("-received_at", "-id")[:limit]
     ]
+
+
+def first_payment_drift() -> PaymentDrift | None:
+    """The first payment whose posting does not say what the payment says; needs a cross-tenant scope.
+
+    Its allocated part must stand on the receivable, its credited part on the tenant's credit.
+    """
+    with cursor() as db:
+        db.execute(
+            """
+            SELECT p.id, p.allocated_minor, p.credited_minor,
+                   -coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'receivable'), 0)::bigint,
+                   -coalesce(sum(e.amount_minor)
+                             FILTER (WHERE e.account = 'customer_credit'), 0)::bigint
+              FROM billing_payment p
+              LEFT JOIN billing_journaltransaction t ON t.tenant_id = p.tenant_id
+                   AND t.kind = 'payment' AND t.reference = 'payment:' || p.id
+              LEFT JOIN billing_journalentry e ON e.tenant_id = t.tenant_id
+                   AND e.transaction_id = t.id AND e.currency = p.currency
+             GROUP BY p.id, p.allocated_minor, p.credited_minor
+            HAVING p.allocated_minor <>
+                       -coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'receivable'), 0)
+                OR p.credited_minor <>
+                       -coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'customer_credit'), 0)
+             ORDER BY p.id LIMIT 1
+            """
+        )
+        row = db.fetchone()
+    if row is None:
+        return None
+    return PaymentDrift(
+        payment_id=row[0],
+        allocated_minor=row[1],
+        credited_minor=row[2],
+        posted_allocated_minor=row[3],
+        posted_credited_minor=row[4],
+    )
 
 
 def _rows(payments: Sequence[Payment]) -> list[PaymentRow]:

@@ -1,4 +1,8 @@
-"""Payment jobs."""
+"""Payment jobs.
+
+The event's own row, the payment's key and the attempt's state guard the effects, so done jobs need not
+be kept for ever as the memory of theirs.
+"""
 
 from datetime import timedelta
 from uuid import UUID
@@ -9,10 +13,6 @@ from billing.payments.services.withdraw_card_payment import withdraw_card_paymen
 from billing.payments.services.work_gateway_event import work_gateway_event
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule
-
-
-# The event's own row, the payment's key and the attempt's state guard the effects, so that done jobs
-# need not be kept as the memory of theirs.
 
 
 @job_kind(

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, connections, transaction
 
-from billing.payments.queries import payment_rows, payments_of_invoice
+from billing.payments.queries import first_payment_drift, payment_rows, payments_of_invoice
 from billing.payments.services.book_payment import BookedPayment
 from billing.payments.services.record_bank_transfer import record_bank_transfer
 from kernel.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
@@ -227,3 +227,24 @@ def test_the_database_itself_refuses_what_would_not_add_up(statement: str) -> No
         connections[OWNER].cursor() as cursor,
     ):
         cursor.execute(statement)
+
+
+def test_a_payment_whose_posting_differs_is_found() -> None:
+    owed = owe("10.00")
+    booked = record(owed, "12.00", user=finance())
+    with system_scope(purpose="test"):
+        assert first_payment_drift() is None
+
+    with connections[OWNER].cursor() as cursor:
+        # As if somebody had changed the row past the guards.
+        cursor.execute(
+            "SET session_replication_role = replica;"
+            "UPDATE billing_payment SET allocated_minor = 900, credited_minor = 300;"
+            "SET session_replication_role = DEFAULT"
+        )
+
+    with system_scope(purpose="test"):
+        drift = first_payment_drift()
+    assert drift is not None
+    assert drift.payment_id == booked.payment_id
+    assert (drift.posted_allocated_minor, drift.posted_credited_minor) == (1000, 200)

@@ -1,22 +1,24 @@
-"""Check the journal: every transaction balances, every issued invoice is posted at its total."""
+"""Check the journal: every transaction balances, every issued invoice and payment is posted as it is."""
 
 from typing import Any
 
 from billing.ledger.queries import account_balances, first_drift, first_imbalance
+from billing.payments.queries import first_payment_drift
 from tenants.scope import system_scope
 from work.commands import SummitCommand
 
 
 class Command(SummitCommand):
-    help = "Check that the ledger balances and agrees with the invoices; name the first bad row."
+    help = "Check that the ledger balances and agrees with invoices and payments; name the first bad row."
 
     def handle(self, *args: Any, **options: Any) -> None:
         with system_scope(purpose="verify the ledger", actor="command"):
             imbalance = first_imbalance()
             drift = first_drift()
+            payment = first_payment_drift()
             balances = account_balances()
         document: dict[str, Any] = {
-            "ok": imbalance is None and drift is None,
+            "ok": imbalance is None and drift is None and payment is None,
             "balances": [
                 {"account": account, "currency": currency, "amount": f"{money.amount:f}"}
                 for (account, currency), money in balances.items()
@@ -35,5 +37,14 @@ class Command(SummitCommand):
                 "invoice": drift.number,
                 "invoice_minor": drift.invoice_minor,
                 "posted_minor": drift.posted_minor,
+            }
+        elif payment is not None:
+            document["first_bad"] = {
+                "code": "payment_posting_differs",
+                "payment": payment.payment_id,
+                "allocated_minor": payment.allocated_minor,
+                "credited_minor": payment.credited_minor,
+                "posted_allocated_minor": payment.posted_allocated_minor,
+                "posted_credited_minor": payment.posted_credited_minor,
             }
         self.emit(document, failed=not document["ok"])
