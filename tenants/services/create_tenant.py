@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -61,13 +62,19 @@ def check_key(key: str, *, field: str) -> str:
 
 def check_timezone(name: str, *, field: str = "timezone") -> str:
     """`name` itself; raises Invalid `unknown_timezone` unless it is an IANA zone."""
-    if name not in available_timezones():
+    if name not in _zones():
         raise Invalid(
             "unknown_timezone",
             f"{field} {name[:80]!r} is not an IANA time zone; use a name like Asia/Shanghai.",
             field=field,
         )
     return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """The names of all zones; looking them up reads the whole zone database."""
+    return frozenset(available_timezones())
 
 
 def create_tenant(*, tenant: NewTenant, now: datetime, actor: str) -> CreatedTenant:
