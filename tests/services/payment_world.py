@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import requests
 from django.db import connections
 
 from billing.invoicing.models import Invoice
@@ -97,7 +98,20 @@ class Front:
 
 
 @pytest.fixture
-def front(local_stripe: str) -> Iterator[Front]:
+def no_call_in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail any call to the outside that is made while a database transaction is open."""
+    send = requests.Session.send
+
+    def guarded(session: requests.Session, *args: Any, **kwargs: Any) -> requests.Response:
+        held = [each.alias for each in connections.all() if each.in_atomic_block]
+        assert not held, f"a call while a transaction is open on {held}"
+        return send(session, *args, **kwargs)
+
+    monkeypatch.setattr(requests.Session, "send", guarded)
+
+
+@pytest.fixture
+def front(local_stripe: str, no_call_in_a_transaction: None) -> Iterator[Front]:
     """A front with nothing lost yet."""
     state = Front()
     host, _, port = local_stripe.removeprefix("http://").partition(":")

@@ -36,13 +36,20 @@ from tests.services.payment_world import (
     gateway,
     invoice_of,
     local_stripe,
+    no_call_in_a_transaction,
     owe,
     signed,
     stripe_settings,
 )
 from work.jobs import run_pending
 
-__all__ = ["front", "gateway", "local_stripe", "stripe_settings"]  # fixtures
+__all__ = [  # fixtures
+    "front",
+    "gateway",
+    "local_stripe",
+    "no_call_in_a_transaction",
+    "stripe_settings",
+]
 
 pytestmark = pytest.mark.usefixtures("db", "stripe_settings")
 
