@@ -95,6 +95,8 @@ class Tenant(models.Model):
     hash_salt = models.BinaryField(max_length=32)
     created_at = models.DateTimeField(default=clock.now)
 
+    web_access = "edit"
+
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(

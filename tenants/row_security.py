@@ -28,6 +28,7 @@ _PRIVILEGES = {
     "read": ("SELECT",),
     "insert": ("INSERT",),
     "append": ("SELECT", "INSERT"),
+    "edit": ("SELECT", "UPDATE"),
     "write": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 
@@ -105,6 +106,10 @@ def apply(*, roles: RolePasswords) -> None:
         )
         cursor.execute(
             sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role_names)
+        )
+        # PostgreSQL before 15 lets everybody create tables in the public schema.
+        cursor.execute(
+            sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(schema))
         )
         for model in apps.get_models(include_auto_created=True):
             if model._meta.managed and not model._meta.proxy:
@@ -184,7 +189,12 @@ def _make_lookups(cursor: object, *, schema: str, roles: RolePasswords) -> None:
 
 
 def unprotected_tables(cursor: object) -> Iterable[str]:
-    """Tables with a ``tenant_id`` that lack forced row security or a full policy."""
+    """Tables of tenants whose row security does not hold for the role that asks.
+
+    Each must have row security enabled and forced, and exactly one policy that concerns the role:
+    the isolation policy, with both clauses. Policies are joined by OR, so any other one would let
+    more through.
+    """
     cursor.execute(  # type: ignore[attr-defined]  # Django's cursor wrapper
         """
         SELECT c.relname
@@ -194,13 +204,21 @@ def unprotected_tables(cursor: object) -> Iterable[str]:
            AND (c.relname = 'tenants_tenant' OR EXISTS (
                  SELECT 1 FROM pg_attribute a
                   WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
-           AND NOT c.relispartition
-           AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
-                 SELECT 1 FROM pg_policy p
-                  WHERE p.polrelid = c.oid AND p.polname = 'tenant_isolation'
-                    AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL))
+           AND NOT (c.relispartition AND NOT has_table_privilege(c.oid, 'SELECT'))
+           AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND coalesce((
+                 SELECT count(*) = 1 AND bool_and(
+                            p.polname = 'tenant_isolation' AND p.polcmd = '*'
+                            AND pg_get_expr(p.polqual, c.oid) LIKE %s
+                            AND pg_get_expr(p.polwithcheck, c.oid)
+                                = pg_get_expr(p.polqual, c.oid))
+                   FROM pg_policy p
+                  WHERE p.polrelid = c.oid AND p.polpermissive
+                    AND (0 = ANY (p.polroles) OR EXISTS (
+                          SELECT 1 FROM unnest(p.polroles) AS named(role)
+                           WHERE named.role <> 0 AND pg_has_role(named.role, 'MEMBER')))), false))
          ORDER BY 1
-        """
+        """,
+        ["%current_setting('app.tenant'::text, true)%"],
     )
     return [name for (name,) in cursor.fetchall()]  # type: ignore[attr-defined]
 
@@ -208,19 +226,22 @@ def unprotected_tables(cursor: object) -> Iterable[str]:
 def refuse_unless_restricted(*, alias: str) -> None:
     """Refuse to start when the role of `alias` could look past row security.
 
-    Raises ImproperlyConfigured when it is a superuser, has BYPASSRLS, owns a table, may become the
-    jobs or owner role, or when a tenant table has no policy.
+    Raises ImproperlyConfigured when it is a superuser, has BYPASSRLS, may create roles, owns
+    anything, may become another role, may create tables, or when row security does not hold for it
+    on a table of tenants.
     """
     with connections[alias].cursor() as cursor:
         cursor.execute(
             """
             SELECT current_user, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
-                   EXISTS (SELECT 1 FROM pg_class c WHERE c.relowner = r.oid),
-                   EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.member = r.oid)
+                   EXISTS (SELECT 1 FROM pg_class c WHERE c.relowner = r.oid
+                                                      AND c.relpersistence <> 't'),
+                   EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.member = r.oid),
+                   has_schema_privilege(current_schema(), 'CREATE')
               FROM pg_roles r WHERE r.rolname = current_user
             """
         )
-        name, superuser, bypasses, creates_roles, owns, is_member = cursor.fetchone()
+        name, superuser, bypasses, creates_roles, owns, is_member, creates = cursor.fetchone()
         reasons = [
             reason
             for reason, holds in (
@@ -229,6 +250,7 @@ def refuse_unless_restricted(*, alias: str) -> None:
                 ("may create roles", creates_roles),
                 ("owns tables", owns),
                 ("is a member of another role", is_member),
+                ("may create tables", creates),
             )
             if holds
         ]
@@ -240,7 +262,7 @@ def refuse_unless_restricted(*, alias: str) -> None:
         unprotected = list(unprotected_tables(cursor))
         if unprotected:
             raise ImproperlyConfigured(
-                "Tables without row security: "
+                f"Tables whose row security does not hold for {name!r}: "
                 + ", ".join(unprotected)
                 + ". Run `manage.py setup_database`."
             )
