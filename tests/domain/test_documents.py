@@ -145,7 +145,7 @@ def test_the_file_is_dated_by_the_issue_and_made_for_archive_and_screen_reader()
     assert reader.metadata is not None
     assert reader.metadata.creation_date == datetime(2026, 4, 2, 1, tzinfo=UTC)
     assert reader.metadata.title == "账单 INV-2026-000001"
-    assert reader.root_object["/Lang"] == "zh-CN"
+    assert str(reader.root_object["/Lang"]) == "zh-CN"
     assert "/StructTreeRoot" in reader.root_object
     assert b"<pdfaid:part>2</pdfaid:part>" in content
     assert b"<pdfuaid:part>1</pdfuaid:part>" in content
