@@ -1,0 +1,4 @@
+"""Benchmarks beside bare PostgreSQL: the same rows, in the same run, on the same server.
+
+Each works in a database of its own that is dropped afterwards. Start reading at `measure.py`.
+"""

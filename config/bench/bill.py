@@ -1,0 +1,141 @@
+"""``bench bill``: a month of N tenants drafted, finalised, numbered and posted; beside it the bulk
+COPY of the same result rows into tables with the same indexes."""
+
+import io
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.db import connections
+from psycopg2 import sql
+
+from billing.catalog.services import load_plans
+from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.subscriptions.services import NewSubscription, subscribe_many
+from config.bench.measure import measured, result
+from config.bench.world import make_daily_usage, make_tenants
+from kernel import clock
+from kernel.period import local_midnight
+from metering.meters.domain import METERS
+from tenants.models import Tenant
+from tenants.scope import system_scope
+from work.connections import OWNER
+
+_ZONE: Final = ZoneInfo("Asia/Shanghai")
+_METERED: Final[dict[str, Any]] = {"scope": "app", "model": "graduated"}
+_TIERS: Final = [{"up_to": "50", "unit_price": "0.10"}, {"up_to": None, "unit_price": "0.05"}]
+_PLAN: Final[dict[str, Any]] = {
+    "key": "bench",
+    "name": {"en": "Bench"},
+    "currency": "CNY",
+    "interval": "month",
+    "prices": [
+        {"key": "base", "model": "flat", "amount": "199"},
+        {"key": "support", "model": "flat", "amount": "50"},
+        {
+            **_METERED,
+            "key": "users",
+            "meter": "dau",
+            "period_aggregation": "max_day",
+            "tiers": _TIERS,
+        },
+        {
+            **_METERED,
+            "key": "messages",
+            "meter": "messages",
+            "period_aggregation": "sum_days",
+            "tiers": _TIERS,
+        },
+    ],
+}
+"""With two apps a tenant: six lines an invoice."""
+
+_RESULT_TABLES: Final = (
+    "billing_invoice",
+    "billing_invoiceline",
+    "billing_journaltransaction",
+    "billing_journalentry",
+    "work_outbox",
+)
+
+
+def bench(tenants: int = 2_000) -> dict[str, object]:
+    """Bill the month of March 2026 of `tenants` tenants."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    make_tenants(tenants=tenants, apps=2)
+    make_daily_usage(from_day="2026-03-01", to_day="2026-03-31")
+    with system_scope(purpose="bench"):
+        load_plans(documents=[_PLAN], known_meters=frozenset(METERS), now=now, actor="bench")
+        subscribe_many(
+            plan_key="bench",
+            subscriptions=[
+                NewSubscription(
+                    tenant_id=tenant_id,
+                    timezone=_ZONE.key,
+                    starts_at=local_midnight(date(2026, 3, 1), _ZONE),
+                )
+                for tenant_id in Tenant.objects.values_list("id", flat=True)
+            ],
+            now=now,
+            actor="bench",
+        )
+    _bill(local_midnight(date(2026, 3, 1), _ZONE))
+    before = _counts()
+    with measured() as ours:
+        _bill(local_midnight(date(2026, 4, 2), _ZONE))
+    _require_new_rows(before, tenants=tenants)
+    return result(
+        bench="bill",
+        n=tenants,
+        seconds=ours.seconds,
+        bare_seconds=_bare_seconds(),
+        ratio_of_rates=False,
+    )
+
+
+def _bill(at: datetime) -> None:
+    with system_scope(purpose="bench"):
+        run_id = create_run(at=at, finalize=True, requested_by="bench", now=clock.now())
+    execute_run(run_id=run_id, clock=clock.now)
+
+
+def _counts() -> dict[str, int]:
+    with connections[OWNER].cursor() as cursor:
+        counts = {}
+        for table in _RESULT_TABLES:
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+            (counts[table],) = cursor.fetchone()
+    return counts
+
+
+def _require_new_rows(before: dict[str, int], *, tenants: int) -> None:
+    after = _counts()
+    if after["billing_invoice"] - before["billing_invoice"] != tenants:
+        raise RuntimeError(f"the run made {after} from {before}: not one invoice for each tenant")
+
+
+def _bare_seconds() -> float:
+    """COPY the rows of the measured run, whose invoices bill arrears, into like tables."""
+    issued = "SELECT id FROM billing_invoice WHERE boundary_at > (SELECT min(boundary_at) FROM billing_invoice)"
+    posted = f"SELECT id FROM billing_journaltransaction WHERE reference IN (SELECT 'invoice:' || id FROM ({issued}) AS i)"  # noqa: S608  # constants
+    chosen = {
+        "billing_invoice": f"id IN ({issued})",
+        "billing_invoiceline": f"invoice_id IN ({issued})",
+        "billing_journaltransaction": f"id IN ({posted})",
+        "billing_journalentry": f"transaction_id IN ({posted})",
+        "work_outbox": f"key IN (SELECT id::text FROM ({issued}) AS i)",  # noqa: S608  # constants
+    }
+    buffers: dict[str, io.StringIO] = {}
+    with connections[OWNER].cursor() as cursor:
+        for table, condition in chosen.items():
+            buffers[table] = io.StringIO()
+            cursor.copy_expert(
+                f"COPY (SELECT * FROM {table} WHERE {condition}) TO STDOUT",  # noqa: S608  # constants
+                buffers[table],
+            )
+            buffers[table].seek(0)
+            cursor.execute(f"CREATE TABLE bare_{table} (LIKE {table} INCLUDING ALL)")
+        with measured() as bare:
+            for table, buffer in buffers.items():
+                cursor.copy_expert(f"COPY bare_{table} FROM STDIN", buffer)
+    return bare.seconds
