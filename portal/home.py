@@ -70,6 +70,7 @@ def home(request: HttpRequest, here: Here) -> HttpResponse:
         "portal/home.html",
         place="home",
         zone=profile.timezone,
+        now=now,
         status_code=profile.status.value,
         subscription=subscription,
         plan=plan_name(subscription.document, language=get_language() or "en")
