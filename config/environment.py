@@ -46,7 +46,6 @@ class Environment:
     home: Path  # state folder: embedded servers, secrets, logs
     database_url: str = field(repr=False)  # the owner's; empty: the embedded PostgreSQL
     broker_url: str = field(repr=False)  # empty: `make run` starts the embedded broker
-    test_cluster: bool  # the embedded PostgreSQL may lose data in a power failure
 
     host: str  # where `make run` listens
     port: int
@@ -91,7 +90,6 @@ def load(*, environ: Mapping[str, str] | None = None) -> Environment:
         home=home,
         database_url=_url(values, "DATABASE_URL", schemes={"postgres", "postgresql"}),
         broker_url=_url(values, "BROKER_URL", schemes=None),
-        test_cluster=_flag(values, "SUMMIT_TEST_CLUSTER"),
         host=host,
         port=port,
         public_url=public_url,
@@ -119,6 +117,11 @@ def home_folder(*, environ: Mapping[str, str] | None = None) -> Path:
     values = os.environ if environ is None else environ
     named = values.get("SUMMIT_HOME", "").strip()
     return (CHECKOUT / (Path(named).expanduser() if named else ".summit")).resolve()
+
+
+def is_test_cluster(*, environ: Mapping[str, str] | None = None) -> bool:
+    """May the embedded PostgreSQL lose data in a power failure? Raises EnvironmentFault."""
+    return _flag(os.environ if environ is None else environ, "SUMMIT_TEST_CLUSTER")
 
 
 def _port(values: Mapping[str, str]) -> int:

@@ -102,7 +102,7 @@ def ensure_running(home: Path, *, durable: bool | None = None) -> str:
         use = _uses.get(places.folder)
         if use is None or use.pid != os.getpid() or not _has_keeper(places):
             if durable is None:
-                durable = not environment.load().test_cluster
+                durable = not environment.is_test_cluster()
             try:
                 use = _join(places, durable=durable)
             except OSError as error:
