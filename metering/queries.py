@@ -19,11 +19,13 @@ from metering.ingest.queries import QuarantinedEvent, rejected_events
 from metering.rollup.queries import (
     CorrectionRow,
     Span,
+    UsageDifference,
     UsageRow,
     closed_until,
     corrections,
     recounted_usage,
     usage,
+    usage_differences,
     usage_of_spans,
 )
 
@@ -36,6 +38,7 @@ __all__ = [
     "ShownApp",
     "ShownUsage",
     "Span",
+    "UsageDifference",
     "UsageRow",
     "changed_closed_days",
     "closed_days",
@@ -46,6 +49,7 @@ __all__ = [
     "shown_app",
     "shown_apps",
     "usage",
+    "usage_differences",
     "usage_of_spans",
     "usage_shown",
 ]

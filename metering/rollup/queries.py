@@ -260,6 +260,81 @@ def recounted_usage(*, tenant_ids: Sequence[UUID], from_day: date, to_day: date)
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDifference:
+    """A daily value that is not what the events say."""
+
+    tenant_id: UUID
+    app_id: UUID
+    meter: str
+    kind: str
+    day: date
+    stored: Decimal
+    recounted: Decimal
+
+
+def usage_differences(
+    *, from_day: date, to_day: date, tenant_ids: Sequence[UUID] | None = None, most: int = 100
+) -> list[UsageDifference]:
+    """Where daily usage with its corrections differs from a recount of the events; at most `most`.
+
+    `to_day` is excluded. None, unless a row was lost, doubled or moved, a batch was not rolled up
+    yet, or a day was set outright. Written apart from roll-up, like `recounted_usage`.
+    """
+    with cursor() as execution:
+        execution.execute(
+            """
+            WITH recounted AS (
+                SELECT tenant_id, app_id, 'dau' AS meter, '' AS kind, day,
+                       count(DISTINCT user_hash)::numeric AS value
+                  FROM metering_event
+                 WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
+                   AND day >= %(from)s AND day < %(to)s
+                   AND type IN ('message.sent', 'user.active')
+                 GROUP BY tenant_id, app_id, day
+                UNION ALL
+                SELECT tenant_id, app_id, 'messages', kind, day, sum(count)
+                  FROM metering_event
+                 WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
+                   AND day >= %(from)s AND day < %(to)s AND type = 'message.sent'
+                 GROUP BY tenant_id, app_id, day, kind
+            ), stored AS (
+                SELECT tenant_id, app_id, meter, kind, day, sum(value) AS value FROM (
+                    SELECT tenant_id, app_id, meter, kind, day, value FROM metering_daily_usage
+                    UNION ALL
+                    SELECT tenant_id, app_id, meter, kind, day, delta FROM metering_correction
+                ) AS parts
+                 WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
+                   AND day >= %(from)s AND day < %(to)s
+                 GROUP BY tenant_id, app_id, meter, kind, day
+            )
+            SELECT tenant_id, app_id, meter, kind, day, trim_scale(coalesce(stored.value, 0)),
+                   trim_scale(coalesce(recounted.value, 0))
+              FROM stored FULL JOIN recounted USING (tenant_id, app_id, meter, kind, day)
+             WHERE coalesce(stored.value, 0) <> coalesce(recounted.value, 0)
+             ORDER BY tenant_id, app_id, meter, day, kind LIMIT %(most)s
+            """,
+            {
+                "tenants": None if tenant_ids is None else plain_array(tenant_ids),
+                "from": from_day,
+                "to": to_day,
+                "most": most,
+            },
+        )
+        return [
+            UsageDifference(
+                tenant_id=tenant_id,
+                app_id=app_id,
+                meter=meter,
+                kind=kind,
+                day=day,
+                stored=stored,
+                recounted=recounted,
+            )
+            for tenant_id, app_id, meter, kind, day, stored, recounted in execution.fetchall()
+        ]
+
+
 def _quantity(meter: Meter) -> str:
     match meter.aggregation:
         case Aggregation.DISTINCT_USERS:

@@ -12,7 +12,7 @@ from django.db import connections
 
 from kernel.errors import Invalid
 from metering.ingest.models import Batch
-from metering.queries import recounted_usage, usage
+from metering.queries import recounted_usage, usage, usage_differences
 from metering.rollup.models import ActiveUser, DailyUsage
 from metering.services import close_days, rebuild_usage, roll_up, roll_up_pending, set_usage
 from tenants.scope import system_scope
@@ -31,7 +31,7 @@ from work.connections import OWNER
 
 pytestmark = pytest.mark.usefixtures("db")
 
-EVER = {"from_day": date(1970, 1, 1), "to_day": date(2200, 1, 1)}
+EVER: dict[str, Any] = {"from_day": date(1970, 1, 1), "to_day": date(2200, 1, 1)}
 
 
 def keys(tenant: CreatedTenant) -> dict[str, UUID]:
@@ -218,11 +218,19 @@ def test_rebuilding_gives_equal_rows_and_mends_what_is_wrong() -> None:
             rebuilt = rebuild_usage(tenant_id=tenant.id, now=NOW, **EVER)
         return rebuilt.changed, rebuilt.corrected
 
+    def differences() -> set[tuple[UUID, str, str, date]]:
+        with system_scope(purpose="test"):
+            rows = usage_differences(**EVER, most=100)
+            assert rows == usage_differences(**EVER, most=100, tenant_ids=[tenant.id])
+        return {(row.app_id, row.meter, row.kind, row.day) for row in rows}
+
     assert rebuild() == (0, 0)
+    assert differences() == set()
     with system_scope(purpose="test"):
         ActiveUser.objects.all().delete()
         DailyUsage.objects.filter(meter="dau").delete()
         spoiled = DailyUsage.objects.filter(kind="group").update(value=7777)
+    assert differences() == {key for key in before if key[1] == "dau" or key[2] == "group"}
     lost = sum(1 for key in before if key[1] == "dau")
     changed, corrected = rebuild()
     assert (changed, corrected) == (lost + spoiled, 0)

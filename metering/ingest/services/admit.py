@@ -277,7 +277,9 @@ def _quarantine(rejected: Sequence[tuple[Submission, Refusal]], *, now: datetime
         content = _content_of(submission)
         # Named by what it holds: a sender that repeats its mistake for ever fills no table.
         held = refusal.detail if content is None else content
-        told = msgspec.json.encode([tenant_id, source, event_id, refusal.code, held], order="sorted")
+        told = msgspec.json.encode(
+            [tenant_id, source, event_id, refusal.code, held], order="sorted"
+        )
         name = UUID(bytes=hashlib.sha256(told).digest()[:16])
         rows[name] = RejectedEvent(
             id=name,
