@@ -304,12 +304,16 @@ def _is_empty(database_url: str) -> bool:
 
 
 def _manage(command: str, overlay: dict[str, str]) -> None:
-    """Run a command of manage.py; its output goes to the terminal. Raises RunFault if it fails."""
+    """Run a command of manage.py; its progress and errors go to the terminal, its result nowhere.
+
+    Raises RunFault if it fails.
+    """
     process = subprocess.Popen(
         [sys.executable, "manage.py", command],
         cwd=environment.CHECKOUT,
         env={**os.environ, **overlay},
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         process_group=0,
         preexec_fn=supervision.stop_with_parent,  # safe: this process has one thread
     )
