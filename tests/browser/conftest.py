@@ -36,6 +36,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 __all__ = ["local_stripe"]
 
+FILLERS = 30
 PASSWORD = "correct horse battery staple"
 SHOTS = os.environ.get("SUMMIT_SCREENSHOTS", "")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -92,13 +93,12 @@ class World:
     owner: str = "owner@acme.test"
     developer: str = "developer@acme.test"
     stranger: str = "owner@beta.test"
-    filler_count: int = 30
 
 
 @pytest.fixture(scope="session")
 def world(schema: None, local_stripe: str) -> Iterator[World]:
     """Two tenants with usage and invoices, thirty more to page through, and a running server."""
-    if not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
+    if not (Path(str(settings.STATIC_ROOT)) / "staticfiles.json").exists():
         call_command("collectstatic", interactive=False, verbosity=0)
     settings.STRIPE_SECRET_KEY = "sk_test_browser"
     settings.STRIPE_PUBLISHABLE_KEY = "pk_test_browser"
@@ -134,7 +134,7 @@ def _populate() -> None:
     some_usage(acme, {first + timedelta(days=n): 100 + 7 * n for n in range(31)}, meter="messages")
     some_usage(acme, {first + timedelta(days=n): 3 for n in range(10)}, app=1)
     some_usage(beta, {first: 40})
-    for number in range(World.__dataclass_fields__["filler_count"].default):
+    for number in range(FILLERS):
         a_tenant(f"filler-{number:02}", apps=(f"filler-app-{number:02}",))
     with system_scope(purpose="test"):
         for email, role in (("finance@summit.test", "finance"), ("sales@summit.test", "sales")):
