@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.invoicing.services.run_billing import create_run
+from kernel.errors import Invalid
 from tenants import audit
 from work import jobs
 
@@ -13,8 +14,15 @@ def start_run(
 ) -> UUID:
     """Record a run and the job that executes it, in the caller's cross-tenant scope.
 
-    Raises NotFound `tenant_not_found`.
+    Raises NotFound `tenant_not_found`, Invalid `instant_in_future`: a run closes the days before its
+    instant for good, so one ahead of the clock would end days that are not over.
     """
+    if at > now:
+        raise Invalid(
+            "instant_in_future",
+            "The instant is ahead of the clock; choose one that has passed.",
+            field="at",
+        )
     run_id = create_run(
         at=at, finalize=finalize, tenant_key=tenant_key, requested_by=requested_by, now=now
     )

@@ -25,6 +25,11 @@ class Command(SummitCommand):
 
     def handle(self, *args: Any, at: datetime, tenant: str, finalize: bool, **options: Any) -> None:
         began = time.monotonic()
+        if at > clock.now():
+            self.progress(
+                f"{at.isoformat()} is ahead of the clock: its days are closed and billed as if they "
+                "were over; what still arrives for them becomes a correction."
+            )
         with system_scope(purpose="bill", actor="command"):
             run_id = create_run(
                 at=at,
