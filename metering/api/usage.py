@@ -61,8 +61,11 @@ class UsageView(Endpoint):
         from_day, to_day = _day(asked, "from"), _day(asked, "to")
         granularity = _granularity(asked.get("granularity", "day"))
         with self.scope():
-            apps = [shown_app(key=asked["app"])] if "app" in asked else shown_apps()
-            timezone = apps[0].timezone if apps else ""
+            tenant_id = self.caller.tenant_id
+            if "app" in asked:
+                apps = [shown_app(tenant_id=tenant_id, key=asked["app"])]
+            else:
+                apps = shown_apps(tenant_id=tenant_id)
             rows = usage_shown(
                 apps=apps,
                 meter=meter.key,
@@ -72,7 +75,7 @@ class UsageView(Endpoint):
             )
         answer: dict[str, Any] = {
             "meter": meter.key,
-            "timezone": timezone,
+            "timezone": self.caller.zone.key,
             "granularity": granularity.value,
             "data": [_row(row, granularity) for row in rows],
             "next": None,

@@ -122,9 +122,13 @@ class ShownUsage:
     state: DayState
 
 
-def shown_apps(*, keys: Sequence[str] | None = None) -> list[ShownApp]:
-    """The apps that the scope shows, all or those of the keys, by key."""
+def shown_apps(
+    *, tenant_id: UUID | None = None, keys: Sequence[str] | None = None
+) -> list[ShownApp]:
+    """The apps that the scope shows, of one tenant or of all, all or those of the keys, by key."""
     apps = App.objects.order_by("key")
+    if tenant_id is not None:
+        apps = apps.filter(tenant_id=tenant_id)
     if keys is not None:
         apps = apps.filter(key__in=list(keys))
     return [
@@ -135,9 +139,10 @@ def shown_apps(*, keys: Sequence[str] | None = None) -> list[ShownApp]:
     ]
 
 
-def shown_app(*, key: str) -> ShownApp:
-    """The app of that key that the scope shows. Raises NotFound `unknown_app`."""
-    apps = shown_apps(keys=[key])
+def shown_app(*, key: str, tenant_id: UUID | None = None) -> ShownApp:
+    """The app of that key that the scope shows, of one tenant or of any. Raises NotFound
+    `unknown_app`."""
+    apps = shown_apps(tenant_id=tenant_id, keys=[key])
     if not apps:
         raise NotFound(
             "unknown_app", f"There is no app {key[:100]!r}; give an app's key.", field="app"

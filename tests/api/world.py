@@ -13,14 +13,15 @@ from django.test import Client
 
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
-from billing.payments.models import Payment
+from billing.payments.domain import AttemptState, Gateway
+from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.record_bank_transfer import record_bank_transfer
 from billing.subscriptions.models import Subscription
 from kernel import clock
 from kernel.ids import public_id
 from kernel.money import Money
 from tenants.domain import KeyScope, Role, StaffRole
-from tenants.models import ApiKey, Member, User
+from tenants.models import Member, User
 from tenants.scope import system_scope, tenant_scope
 from tenants.services.api_keys import create_api_key
 from tenants.services.create_tenant import CreatedTenant
@@ -45,6 +46,7 @@ class World:
     invoice_ids: tuple[UUID, ...]
     invoice_numbers: tuple[str, ...]
     payment_id: UUID
+    attempt_id: UUID
 
     @property
     def key(self) -> str:
@@ -59,6 +61,7 @@ class World:
             ("mem", self.member_id),
             ("sub", self.subscription_id),
             ("pay", self.payment_id),
+            ("att", self.attempt_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -159,7 +162,10 @@ def call(
         data = body if isinstance(body, (bytes, str)) else json.dumps(body)
         content = {"data": data, "content_type": "application/json"}
     return (client or _anybody()).generic(
-        method, path if path.startswith("/api") else API + path, headers=sent, **content
+        method,
+        path if path.startswith(("/api", "/webhooks")) else API + path,
+        headers=sent,
+        **content,
     )
 
 
@@ -203,6 +209,10 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             ).text
             for scope in KeyScope
         }
+        # Nobody speaks with this one: it is there to be addressed.
+        spare = create_api_key(
+            tenant_id=tenant.id, scope="read", label="spare", now=now, actor="test"
+        )
         for role in Role:
             person = add_member(
                 tenant_key=tenant.key,
@@ -223,14 +233,27 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
         now=now,
     )
     with tenant_scope(tenant.id):
+        attempt = PaymentAttempt.objects.create(
+            tenant_id=tenant.id,
+            invoice=invoices[1],
+            number=1,
+            gateway=Gateway.STRIPE,
+            currency="CNY",
+            amount_minor=100,
+            state=AttemptState.FAILED,
+            requested_by="test",
+            requested_at=now,
+            concluded_at=now,
+        )
         return World(
             tenant=tenant,
             keys=keys,
-            key_id=ApiKey.objects.filter(scope=KeyScope.READ).values_list("id", flat=True)[0],
+            key_id=spare.id,
             member_id=Member.objects.filter(role=Role.OWNER).values_list("id", flat=True)[0],
             people=people,
             subscription_id=Subscription.objects.values_list("id", flat=True)[0],
             invoice_ids=tuple(invoice.id for invoice in invoices),
             invoice_numbers=tuple(str(invoice.number) for invoice in invoices),
             payment_id=Payment.objects.values_list("id", flat=True)[0],
+            attempt_id=attempt.id,
         )
