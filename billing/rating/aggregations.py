@@ -4,15 +4,18 @@ A day without usage counts as 0: the mean divides by all the days given, and a k
 beyond the days with usage is 0. Values are never negative.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from kernel.decimals import exact, exact_sum
+
+Value = TypeVar("Value", Decimal, Fraction)
+"""What a day may come to: as it was metered, or a share such as a mean."""
 
 
 class PeriodAggregation(StrEnum):
@@ -39,7 +42,7 @@ class Aggregated:
 def aggregate_days(
     aggregation: PeriodAggregation,
     *,
-    values: Mapping[date, Decimal],
+    values: Mapping[date, Value],
     days: Sequence[date],
     k: int = 1,
 ) -> Aggregated:
@@ -51,10 +54,10 @@ def aggregate_days(
     used = {day: value for day in days if (value := values.get(day)) is not None}
     match aggregation:
         case PeriodAggregation.SUM | PeriodAggregation.SUM_DAYS:
-            return Aggregated(value=exact(exact_sum(used.values())))
+            return Aggregated(value=_sum(used.values()))
         case PeriodAggregation.MEAN_DAY:
             divisor = len(days) or 1
-            return Aggregated(value=exact(exact_sum(used.values())) / divisor)
+            return Aggregated(value=_sum(used.values()) / divisor)
         case PeriodAggregation.MAX_DAY | PeriodAggregation.MAX:
             return _kth_highest(used, k=1)
         case PeriodAggregation.KTH_MAX_DAY:
@@ -85,7 +88,14 @@ def summed_by_day(
     return summed
 
 
-def _kth_highest(used: Mapping[date, Decimal], *, k: int) -> Aggregated:
+def _sum(values: Collection[Decimal | Fraction]) -> Fraction:
+    decimals = [value for value in values if isinstance(value, Decimal)]
+    if len(decimals) == len(values):
+        return exact(exact_sum(decimals))
+    return sum(map(exact, values), Fraction(0))
+
+
+def _kth_highest(used: Mapping[date, Value], *, k: int) -> Aggregated:
     if k > len(used):
         return Aggregated(value=Fraction(0))
     value = max(used.values()) if k == 1 else sorted(used.values(), reverse=True)[k - 1]

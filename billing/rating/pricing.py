@@ -4,18 +4,21 @@
 2. `included` comes off
 3. the charge model (nothing, with `zero_usage: free`, where nothing is left)
 4. proration of what is due by time
-5. `maximum` caps
-6. `minimum` tops up, as an amount of its own
+5. discounts, one after the other, each on what is left
+6. `maximum` caps
+7. `minimum` tops up, as an amount of its own
 
 All amounts are exact. Of a metered price, proration cuts `included`, `minimum` and `maximum` and a
 flat amount, and never tiers or unit prices: usage is already less in a part period. A price without
 a meter is due by time, so proration cuts what its model charges.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from billing.rating.adjustments.discounts import Discount, taken_in_turn
 from billing.rating.charges import Charge, ChargeLine, Model, charge
 from billing.rating.conversion import convert
 from billing.rating.terms import PriceTerms, ZeroUsage
@@ -30,8 +33,9 @@ _ONE = Fraction(1)
 class Priced:
     """A quantity's price with its working; every number exact.
 
-    `amount` is what is charged for the quantity, after proration and `maximum`; `true_up` is what
-    `minimum` adds to it. `charge` is the model's answer before both.
+    `amount` is what is charged for the quantity, after proration, discounts and `maximum`;
+    `true_up` is what `minimum` adds to it. `charge` is the model's answer before all of them;
+    `discounts` is what each discount took.
     """
 
     quantity: Fraction
@@ -39,6 +43,7 @@ class Priced:
     included: Fraction
     chargeable: Fraction
     charge: Charge
+    discounts: tuple[Fraction, ...]
     amount: Fraction
     minimum: Fraction | None
     maximum: Fraction | None
@@ -58,7 +63,12 @@ class Priced:
 
 
 def price_quantity(
-    terms: PriceTerms, quantity: Exact, *, ratio: Fraction = _ONE, times: Fraction = _ONE
+    terms: PriceTerms,
+    quantity: Exact,
+    *,
+    ratio: Fraction = _ONE,
+    times: Fraction = _ONE,
+    discounts: Sequence[Discount] = (),
 ) -> Priced:
     """The price of the quantity; `ratio` is the share of the period served.
 
@@ -83,6 +93,9 @@ def price_quantity(
         amount *= times
     if terms.model is Model.FLAT or not is_by_usage:
         amount *= ratio
+    taken = taken_in_turn(discounts, amount)
+    if taken:
+        amount -= sum(taken)
     minimum = _bound(terms.minimum, ratio)
     maximum = _bound(terms.maximum, ratio)
     if maximum is not None and amount > maximum:
@@ -94,6 +107,7 @@ def price_quantity(
         included=included,
         chargeable=chargeable,
         charge=charged,
+        discounts=taken,
         amount=amount,
         minimum=minimum,
         maximum=maximum,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from billing.catalog.domain.faults import Fault
 from kernel.decimals import parse_decimal
@@ -216,14 +216,14 @@ class Fields:
             self._faults.add_refusal(self.path_of(name), refusal)
             return None
 
-    def nested(self, name: str) -> "Fields":
+    def nested(self, name: str) -> Self:
         """The object that the field holds."""
-        return Fields(self.raw(name), path=self.path_of(name), faults=self._faults)
+        return type(self)(self.raw(name), path=self.path_of(name), faults=self._faults)
 
-    def items(self, name: str) -> Iterator["Fields"]:
+    def items(self, name: str) -> Iterator[Self]:
         """The objects of the list that the field holds; at least one."""
         for path, value in self.entries(name):
-            yield Fields(value, path=path, faults=self._faults)
+            yield type(self)(value, path=path, faults=self._faults)
 
     def entries(self, name: str) -> list[tuple[str, object]]:
         """The values of the list that the field holds, with their paths; at least one."""

@@ -36,10 +36,11 @@ def read_price(
     fields: Fields, *, known_meters: Collection[str] | None, default_key: str | None = None
 ) -> PriceTerms:
     """The terms of one price. With `known_meters` None any meter is taken, and how the days of a
-    period become the quantity may be left out."""
+    period become the quantity may be left out. With a `default_key` the price stands alone, and
+    the quantity that it is asked for was counted already."""
     key = fields.key("key", default=default_key)
     charge = read_charge(fields)
-    metering = _read_metering(fields, known_meters=known_meters)
+    metering = _read_metering(fields, known_meters=known_meters, is_counted=default_key is not None)
     is_metered = fields.has("meter")
     timing = fields.choice(
         "timing", Timing, default=Timing.IN_ARREARS if is_metered else Timing.IN_ADVANCE
@@ -114,7 +115,9 @@ def refuse_minimum_above_maximum(
         )
 
 
-def _read_metering(fields: Fields, *, known_meters: Collection[str] | None) -> Metering | None:
+def _read_metering(
+    fields: Fields, *, known_meters: Collection[str] | None, is_counted: bool
+) -> Metering | None:
     if not fields.has("meter"):
         for name in _ONLY_WITH_METER:
             if known_meters is None:
@@ -128,7 +131,9 @@ def _read_metering(fields: Fields, *, known_meters: Collection[str] | None) -> M
     if known_meters is not None and meter and meter not in known_meters:
         names = ", ".join(sorted(known_meters))
         fields.fault("meter", "unknown_meter", f"is not a known meter; write one of {names}.")
-    aggregation = _read_aggregation(fields, is_required=known_meters is not None)
+    aggregation = _read_aggregation(
+        fields, is_required=known_meters is not None, is_counted=is_counted
+    )
     k = 1
     if aggregation is PeriodAggregation.KTH_MAX_DAY:
         k = fields.whole_number("k", default=None, lowest=1, highest=_HIGHEST_K)
@@ -139,12 +144,14 @@ def _read_metering(fields: Fields, *, known_meters: Collection[str] | None) -> M
         period_aggregation=aggregation,
         scope=fields.choice("scope", Scope, default=Scope.APP),
         k=k,
-        kinds=_read_kinds(fields),
+        kinds=() if is_counted and fields.has("filter") else _read_kinds(fields),
     )
 
 
-def _read_aggregation(fields: Fields, *, is_required: bool) -> PeriodAggregation:
+def _read_aggregation(fields: Fields, *, is_required: bool, is_counted: bool) -> PeriodAggregation:
     if fields.raw("period_aggregation") in _NEEDS_RAW_USAGE:
+        if is_counted:
+            return PeriodAggregation.SUM
         fields.fault(
             "period_aggregation",
             "unsupported_aggregation",

@@ -1,0 +1,44 @@
+"""`periods`: the billing periods that follow from an anchor."""
+
+from itertools import islice
+
+from billing.calculator.reading import Case
+from kernel import period
+from kernel.period import Interval
+
+_MOST_PERIODS = 10_000
+_HIGHEST_INTERVAL_COUNT = 1000
+
+
+def periods(case: Case) -> dict[str, object]:
+    """The first `count` periods from the anchor, or the first on or after `from`.
+
+    Instants carry the zone's offset; `days` counts the local days.
+    """
+    anchor = case.required_day("anchor")
+    interval = case.choice("interval", Interval, default=None, code="unknown_interval")
+    interval_count = case.whole_number(
+        "interval_count", default=1, lowest=1, highest=_HIGHEST_INTERVAL_COUNT
+    )
+    zone = case.zone()
+    count = case.whole_number("count", default=None, lowest=1, highest=_MOST_PERIODS)
+    from_on = case.optional_day("from")
+    case.finish()
+
+    found = period.periods(
+        anchor=anchor,
+        interval=interval,
+        zone=zone,
+        interval_count=interval_count,
+        from_on=from_on,
+    )
+    return {
+        "periods": [
+            {
+                "starts_at": each.starts_at.astimezone(zone).isoformat(),
+                "ends_at": each.ends_at.astimezone(zone).isoformat(),
+                "days": each.day_count(zone),
+            }
+            for each in islice(found, count)
+        ]
+    }
