@@ -68,6 +68,7 @@ class Environment:
     stripe_webhook_secret: str = field(repr=False)
 
     mail: Mail
+    wants_demo: bool  # `make run` fills a new database with the demo world
 
 
 def load(*, environ: Mapping[str, str] | None = None) -> Environment:
@@ -109,6 +110,7 @@ def load(*, environ: Mapping[str, str] | None = None) -> Environment:
             values, "STRIPE_WEBHOOK_SECRET", home=home, prefix="whsec_", shortest=1
         ),
         mail=_mail(values),
+        wants_demo=_wants_demo(values),
     )
 
 
@@ -157,6 +159,13 @@ def _log_level(values: Mapping[str, str]) -> str:
             f"LOG_LEVEL is {level!r}: use one of {', '.join(sorted(_LOG_LEVELS))}"
         )
     return level
+
+
+def _wants_demo(values: Mapping[str, str]) -> bool:
+    choice = values.get("SEED", "").strip() or "demo"
+    if choice not in {"demo", "none"}:
+        raise EnvironmentFault(f"SEED is {choice!r}: use demo or none")
+    return choice == "demo"
 
 
 def _url(values: Mapping[str, str], name: str, *, schemes: set[str] | None) -> str:

@@ -70,7 +70,6 @@ def main() -> int:
 def _run(settings: environment.Environment, *, parent: int | None) -> int:
     began = time.monotonic()
     home = settings.home
-    _wants_demo()
     supervisor = Supervisor(home=home, say=_say)
     supervisor.end_leftovers()
     _refuse_taken_port(settings)
@@ -119,7 +118,7 @@ def _start(settings: environment.Environment, supervisor: Supervisor) -> None:
     _say("Making the database …" if is_first else "Bringing the database up to date …")
     _manage("setup_database", overlay)
     if unseeded.exists():
-        if _wants_demo():
+        if settings.wants_demo:
             _say("Making the demo world (about a minute) …")
             _manage("seed_demo", overlay)
         unseeded.unlink()
@@ -152,14 +151,6 @@ def _start_stripe(settings: environment.Environment, supervisor: Supervisor) -> 
         "STRIPE_API_BASE": stand_in.api_base,
         "STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret,
     }
-
-
-def _wants_demo() -> bool:
-    """Is a new database to be filled with the demo world? Raises RunFault for an unknown SEED."""
-    choice = os.environ.get("SEED", "") or "demo"
-    if choice not in {"demo", "none"}:
-        raise RunFault(f"SEED is {choice!r}: use demo or none")
-    return choice == "demo"
 
 
 def _programs(settings: environment.Environment, overlay: dict[str, str]) -> Iterator[Program]:

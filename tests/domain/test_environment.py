@@ -56,6 +56,7 @@ def test_public_address_decides_hosts_and_https(tmp_path: Path) -> None:
         ("EMAIL_URL", "smtp://mail.example.com:x", "EMAIL_URL has a port"),
         ("PUBLIC_URL", "summit.example.com", "PUBLIC_URL is 'summit.example.com'"),
         ("SUMMIT_HASH_KEY", "short", "SUMMIT_HASH_KEY is too short"),
+        ("SEED", "all", "SEED is 'all': use demo or none"),
     ],
 )
 def test_wrong_value_is_refused_with_its_name_and_the_mend(

@@ -128,16 +128,17 @@ def _already_billed(
     rows: Sequence[Subscription], due: dict[UUID, list[Boundary]]
 ) -> dict[UUID, datetime]:
     """Subscriptions that have a document at a boundary that is said to be due (item 11)."""
-    found: dict[UUID, datetime] = {}
     earliest = min(each.at for boundaries in due.values() for each in boundaries)
-    for subscription_id, boundary_at in Invoice.objects.filter(
+    documents = Invoice.objects.filter(
         tenant_id__in=[row.tenant_id for row in rows],
         subscription_id__in=[row.id for row in rows],
         boundary_at__gte=earliest,
-    ).values_list("subscription_id", "boundary_at"):
-        if any(each.at == boundary_at for each in due[subscription_id]):
-            found[subscription_id] = boundary_at
-    return found
+    ).values_list("subscription_id", "boundary_at")
+    return {
+        subscription_id: boundary_at
+        for subscription_id, boundary_at in documents
+        if any(each.at == boundary_at for each in due[subscription_id])
+    }
 
 
 def _drafts(contract: Contract, boundaries: Sequence[Boundary], usage: Usage) -> list[Draft]:
