@@ -22,6 +22,10 @@ from tenants.services.people import NewPerson, add_member, create_staff
 FILE: Final = "demo.json"
 DOMAIN: Final = "demo.example"
 
+_SEASONED_DAYS: Final = 40
+_WEEK: Final = 7
+_FITS_A_LINE: Final = 60
+
 _STAFF: Final = {
     StaffRole.FINANCE: ("Lin Yuan", "invoices, payments, billing runs"),
     StaffRole.SALES: ("Marta Keller", "tenants, plans, subscriptions"),
@@ -83,8 +87,9 @@ def shown_tenants(world: DemoWorld) -> list[DemoTenant]:
             if each.plan in plans
             and is_wanted(each)
             and each not in shown
-            and (world.until - each.starts_on).days > 40
-            and len(each.name) < 60
+            and len(each.users) > _SEASONED_DAYS
+            and sum(each.users[-_WEEK:]) > _WEEK
+            and len(each.name) < _FITS_A_LINE
         ]
         if found:
             shown.append(max(found, key=lambda each: (len(each.apps) > 1, each.mean_users)))

@@ -7,7 +7,7 @@ it, so the world comes out the same.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from heapq import heappop, heappush
@@ -39,11 +39,12 @@ from kernel.money import Money
 from kernel.period import local_day, local_midnight
 from metering.meters.domain import METERS
 from metering.models import Batch
-from metering.services import close_days, collect_events, ingest_events
+from metering.services import close_days, collect_events, ingest_events, roll_up_pending
 from tenants import audit
-from tenants.domain import StaffRole
+from tenants.domain import KeyScope, StaffRole
 from tenants.models import AuditRecord, Tenant, User
 from tenants.scope import system_scope
+from tenants.services.api_keys import create_api_key
 from tenants.services.create_tenant import NewTenant, create_tenant
 from work.connections import JOBS, OWNER
 
@@ -97,20 +98,33 @@ def seed_demo(
     `other_demo_begun` when another world was begun here; Invalid `until_in_future` and as
     `demo_world`.
     """
-    begun = _begin(request, now=now)
-    world = begun.world()
-    if begun.is_finished:
-        tell("The demo world is there already; nothing was changed.")
+    with _alone():
+        begun = _begin(request, now=now)
+        world = begun.world()
+        if begun.is_finished:
+            tell("The demo world is there already; nothing was changed.")
+            return world
+        _Play(world=world, ends_at=begun.ends_at, home=home, tell=tell).run()
+        with _scope():
+            audit.record(audit.Entry(tenant_id=None, actor=ACTOR, action=_FINISHED), now=now)
         return world
-    play = _Play(world=world, ends_at=begun.ends_at, home=home, tell=tell)
-    play.run()
-    with connections[JOBS].cursor() as cursor:
-        cursor.execute("SET synchronous_commit TO on")
-    with _scope():
-        audit.record(
-            audit.Entry(tenant_id=None, actor=ACTOR, action=_FINISHED), now=max(now, clock.now())
-        )
-    return world
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Raises Conflict `demo_in_progress` while another process makes the world."""
+    with connections[OWNER].cursor() as cursor:
+        # On the owner's direct connection, which is kept open all the while.
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('summit demo', 0))")
+        if not cursor.fetchone()[0]:
+            raise Conflict(
+                "demo_in_progress",
+                "Another process is making the demo world; wait until it is done.",
+            )
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended('summit demo', 0))")
 
 
 def _begin(request: DemoRequest, *, now: datetime) -> _Begun:
@@ -224,7 +238,7 @@ class _Play:
         self._coming = sorted(world.tenants, key=lambda each: (each.created_at, each.key))
         self._due: list[_Due] = []
         self._finance = ""
-        self._arrived: set[datetime] = set()
+        self._arrived: set[datetime] = set()  # before this start
         self._month = _Month()
         noted = people.read_logins(home)
         self._logins = [
@@ -235,10 +249,14 @@ class _Play:
 
     def run(self) -> None:
         """From the opening to the last instant."""
-        began = time.monotonic()
         with connections[JOBS].cursor() as cursor:
-            # A crash may take the last moments back, but only in order; the next start makes them again.
+            # A crash may take back the last moments, but in order; the next start makes them again.
             cursor.execute("SET synchronous_commit TO off")
+            self._play()
+            cursor.execute("SET synchronous_commit TO DEFAULT")
+
+    def _play(self) -> None:
+        began = time.monotonic()
         self._open()
         shown = ""
         last_run = datetime.min.replace(tzinfo=UTC)
@@ -265,6 +283,8 @@ class _Play:
                 self._deliver(arrivals, at=tick)
                 close_days(now=tick)
                 self._receive(until=tick)
+        # The hours of the last day, which no day close has counted yet.
+        roll_up_pending(now=self._ends_at)
         self._show(shown, since=began)
 
     def _ticks(self) -> Iterator[datetime]:
@@ -285,7 +305,6 @@ class _Play:
         # The tables grow from nothing within a minute, faster than the server looks at them.
         with connections[OWNER].cursor() as cursor:
             cursor.execute("ANALYZE")
-        connections[OWNER].close()
 
     def _open(self) -> None:
         """Price book and staff; and what an earlier start has done already."""
@@ -320,9 +339,20 @@ class _Play:
         with _scope():
             for each in coming:
                 self._known(each, _enrolled(each))
-                people.make_members(
-                    self._logins, tenant=each, now=each.created_at + _AN_HOUR, actor=ACTOR
-                )
+                self._let_in(each)
+
+    def _let_in(self, tenant: DemoTenant) -> None:
+        """The members that the demo shows, and a key for their programs."""
+        now = tenant.created_at + _AN_HOUR
+        if any(each.tenant == tenant.key for each in self._logins):
+            people.make_members(self._logins, tenant=tenant, now=now, actor=ACTOR)
+            create_api_key(
+                tenant_id=self._tenant_ids[tenant.key],
+                scope=KeyScope.INGEST,
+                label="backend",
+                now=now,
+                actor=ACTOR,
+            )
 
     def _reprice(self, *, at: datetime) -> None:
         """The dearer entry plan, for those who come after it; the others keep what they agreed to."""
@@ -340,7 +370,6 @@ class _Play:
             self._month.events += collect_events(events=part, now=at).accepted
         for tenant, refused in arrivals.refused:
             ingest_events(tenant_id=self._tenant_ids[tenant.key], events=refused, now=at)
-        self._arrived.add(at)
 
     def _next_due(self) -> datetime | None:
         """The next instant at which a document is to be drafted or issued."""
