@@ -17,7 +17,7 @@ from billing.invoicing.queries import InvoiceDetail, InvoiceFilter, invoice_of, 
 from billing.invoicing.representation import invoice_document, invoice_summary
 from billing.invoicing.services.print_invoice import print_invoice
 from kernel.errors import NotFound
-from tenants.api.endpoint import Endpoint, ListEndpoint, PageQuery, Query, file_answer, path_id
+from tenants.api.endpoint import Day, Endpoint, ListEndpoint, PageQuery, Query, file_answer, path_id
 from tenants.api.schema import (
     AMOUNT,
     ANY_OBJECT,
@@ -91,12 +91,8 @@ class InvoicesQuery(PageQuery):
         # `from` is a word of Python and can't be an attribute's name.
         return {
             **super().get_fields(),
-            "from": serializers.DateField(
-                required=False, help_text="Periods that start on this local day or later."
-            ),
-            "to": serializers.DateField(
-                required=False, help_text="Periods that start before this local day."
-            ),
+            "from": Day(required=False, help_text="Periods that start on this local day or later."),
+            "to": Day(required=False, help_text="Periods that start before this local day."),
         }
 
 

@@ -151,7 +151,7 @@ class HasScope(BasePermission):
         if not isinstance(caller, Caller):
             return False
         method = "GET" if request.method == "HEAD" else str(request.method)
-        if not hasattr(view, method.lower()):
+        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
             return True
         allowed = getattr(view, "key_scopes", {}).get(method)
         return allowed is not None and (caller.scope in allowed or caller.scope == KeyScope.FULL)

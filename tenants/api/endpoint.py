@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, TypeVar, cast
 
 from django.http import HttpRequest, HttpResponse
@@ -56,6 +56,16 @@ class Strict(serializers.Serializer[Any]):
                 field=unknown[0][:80],
             )
         return super().to_internal_value(data)
+
+
+class Day(serializers.DateField):
+    """A date in its one form, YYYY-MM-DD."""
+
+    def to_internal_value(self, value: Any) -> date:
+        if not isinstance(value, str) or len(value) != len("2026-03-01"):
+            self.fail("invalid", format="YYYY-MM-DD")
+        day: date = super().to_internal_value(value)
+        return day
 
 
 class Query(Strict):
