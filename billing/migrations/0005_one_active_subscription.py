@@ -5,15 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0004_payment_guards'),
-        ('tenants', '0002_guards'),
+        ("billing", "0004_payment_guards"),
+        ("tenants", "0002_guards"),
     ]
 
     operations = [
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', billing.subscriptions.domain.SubscriptionStatus['ACTIVE'])), fields=('tenant',), name='billing_subscription_one_active'),
+            model_name="subscription",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("status", billing.subscriptions.domain.SubscriptionStatus["ACTIVE"])
+                ),
+                fields=("tenant",),
+                name="billing_subscription_one_active",
+            ),
         ),
     ]
