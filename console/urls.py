@@ -5,11 +5,13 @@ from django.urls import URLPattern, URLResolver, path
 from console.finance import invoices, overview, payments
 from console.operations import runs
 from console.sales import plans, tenants
+from console.search import search
 
 app_name = "console"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("search", search, name="search"),
     path("tenants/", tenants.tenant_list, name="tenants"),
     path("tenants/<str:tenant_key>/", tenants.tenant, name="tenant"),
     path("plans/", plans.plan_list, name="plans"),

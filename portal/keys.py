@@ -3,6 +3,7 @@
 from typing import Final
 from uuid import UUID
 
+from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -33,7 +34,10 @@ class KeyForm(forms.Form):
     scope = forms.ChoiceField(label=_("What it may do"), choices=_SCOPES)
 
 
+# A key speaks for the tenant for a year: whoever makes one gives the password again, unless that was
+# done within the last five minutes. The form that was held back is then carried out.
 @never_cache
+@reauthentication_required(allow_get=True)  # type: ignore[untyped-decorator]  # allauth ships no types
 @member_page(action=MemberAction.KEYS_VIEW)
 def key_list(request: HttpRequest, here: Here) -> HttpResponse:
     """The keys; a POST makes one and shows it, this once, in the answer itself."""

@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
@@ -34,25 +35,17 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
     app_key = request.GET.get("app", "")
     chosen_apps = [app for app in apps if app.key == app_key] or list(apps)
     names = {app.id: app.key for app in chosen_apps}
-    oldest = _month_before(today.replace(day=1), _MONTHS_OFFERED - 1)
-    rows = [
-        row
-        for row in metering.usage(
-            tenant_ids=[here.tenant_id],
-            meters=[meter],
-            from_day=oldest,
-            to_day=today + timedelta(days=1),
-        )
-        if row.app_id in names
-    ]
-    known = sorted({row.day.replace(day=1) for row in rows} | {today.replace(day=1)}, reverse=True)
+    this_month = today.replace(day=1)
+    known = [_month_before(this_month, back) for back in range(_MONTHS_OFFERED)]
     month = _given_month(request.GET.get("month", ""), known=known)
     if month is None:
-        month = max((row.day for row in rows), default=today).replace(day=1)
+        month = _newest_month(here.tenant_id, meter=meter, months=known)
     until = min(_month_after(month), today + timedelta(days=1))
     values: dict[str, dict[date, Decimal]] = {app.key: {} for app in chosen_apps}
-    for row in rows:
-        if month <= row.day < until:
+    for row in metering.usage(
+        tenant_ids=[here.tenant_id], meters=[meter], from_day=month, to_day=until
+    ):
+        if row.app_id in names:
             by_day = values[names[row.app_id]]
             by_day[row.day] = by_day.get(row.day, Decimal(0)) + row.value
     days = [month + timedelta(days=offset) for offset in range((until - month).days)]
@@ -114,6 +107,18 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
         f"&month={month:%Y-%m}&format=csv",
         all_apps=_("All apps"),
     )
+
+
+def _newest_month(tenant_id: UUID, *, meter: str, months: list[date]) -> date:
+    """The running month if it has usage, else the newest offered one that has, else the running one."""
+    running, oldest = months[0], months[-1]
+    for since in (running, oldest):
+        rows = metering.usage(
+            tenant_ids=[tenant_id], meters=[meter], from_day=since, to_day=_month_after(running)
+        )
+        if rows:
+            return max(row.day for row in rows).replace(day=1)
+    return running
 
 
 def _given_month(text: str, *, known: list[date]) -> date | None:

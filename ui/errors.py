@@ -40,6 +40,31 @@ _TEXTS: Final[Mapping[int, str | Promise]] = {
 
 _MESSAGES: Final[dict[str, str | Promise]] = {
     "csrf_failed": _("The form had expired. Go back, reload the page and send it again."),
+    "amount_not_positive": _("Give an amount above zero."),
+    "bank_reference_taken": _(
+        "The bank's reference %(reference)s is booked already; each is booked once."
+    ),
+    "card_payments_off": _("Cards are not taken here yet. Please pay by bank transfer."),
+    "gateway_busy": _("The card service is busy. Nothing was charged; try again in a minute."),
+    "gateway_refused": _("The card service refused the payment. Nothing was charged."),
+    "amount_not_chargeable": _("This amount cannot be charged to a card."),
+    "currency_not_chargeable": _("This currency cannot be charged to a card."),
+    "invalid_bank_reference": _("Give the reference of the bank statement, up to 140 characters."),
+    "invoice_not_issued": _("This invoice is a draft; it can be printed when it is issued."),
+    "invoice_not_open": _("Nothing of this invoice is left to pay."),
+    "not_a_decimal": _("Write a number such as 1234.50, without thousands separators."),
+    "not_allowed": _("Your role does not include this action. Ask an owner or an administrator."),
+    "not_finite": _("Write a number such as 1234.50, without thousands separators."),
+    "out_of_range": _("The number is too large."),
+    "payment_in_progress": _("A payment of this invoice is being set up; look again in a minute."),
+    "payment_not_waiting": _("This payment no longer waits for a card."),
+    "payment_outcome_unknown": _(
+        "The card service did not answer in time. Look again in a minute before you pay once more."
+    ),
+    "received_in_future": _("The day is after today; give the day of the statement."),
+    "received_too_long_ago": _("The day is over three years back; check the year."),
+    "tenant_not_found": _("There is no such tenant."),
+    "too_many_decimals": _("Write the amount with at most %(places)s decimals."),
 }
 """Translated words for codes; a code that isn't here shows the domain's own English message."""
 

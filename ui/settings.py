@@ -102,6 +102,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX: Final = ""
 ACCOUNT_REAUTHENTICATION_TIMEOUT: Final = 300
 ACCOUNT_SESSION_REMEMBER: Final = False
 MFA_SUPPORTED_TYPES: Final = ["totp", "recovery_codes"]
+# As with passwords: whoever invited the person vouched for the address.
+MFA_ALLOW_UNVERIFIED_EMAIL: Final = True
 MFA_TOTP_ISSUER: Final = "Summit"
 MFA_RECOVERY_CODE_COUNT: Final = 10
 
@@ -131,6 +133,7 @@ EXPORTED: Final = (
     "ACCOUNT_REAUTHENTICATION_TIMEOUT",
     "ACCOUNT_SESSION_REMEMBER",
     "MFA_SUPPORTED_TYPES",
+    "MFA_ALLOW_UNVERIFIED_EMAIL",
     "MFA_TOTP_ISSUER",
     "MFA_RECOVERY_CODE_COUNT",
 )

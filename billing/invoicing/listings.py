@@ -335,6 +335,11 @@ def invoice_detail(
     )
 
 
+def invoice_numbered(*, number: str) -> UUID | None:
+    """The id of the invoice of that number; None when there is none."""
+    return Invoice.objects.filter(number=number).values_list("id", flat=True).first()
+
+
 def run_rows(*, limit: int, offset: int = 0) -> RunPage:
     """Billing runs, newest first."""
     runs = BillingRun.objects.order_by("-created_at", "-id")

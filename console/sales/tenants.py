@@ -39,6 +39,8 @@ from ui.plan_terms import plan_name
 from ui.tables import Column, ListState, Table, csv_of, wants_csv
 
 SPANS: Final = {"30": 30, "90": 90, "180": 180}
+_LONG_AGO: Final = 730
+"""Days back in which usage is looked for when there is none in the chosen span."""
 
 
 def tenant_columns(plans: dict[UUID, str]) -> tuple[Column[TenantRow], ...]:
@@ -171,17 +173,21 @@ def tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
 def _usage_figure(
     profile: TenantProfile, *, meter: str, days: int, now: datetime, language: str
 ) -> Figure | None:
-    """Daily values per app; the last day is the newest with usage, else today."""
+    """Daily values per app up to the newest day with usage; None where there is none for long."""
     today = now.astimezone(zone_named(profile.timezone)).date()
-    rows = metering.usage(
-        tenant_ids=[profile.id],
-        meters=[meter],
-        from_day=today - timedelta(days=400),
-        to_day=today + timedelta(days=1),
-    )
+    for back in (days, _LONG_AGO):
+        rows = metering.usage(
+            tenant_ids=[profile.id],
+            meters=[meter],
+            from_day=today - timedelta(days=back - 1),
+            to_day=today + timedelta(days=1),
+        )
+        if rows:
+            break
     if not rows:
         return None
-    last = max(row.day for row in rows)
+    newest = max(row.day for row in rows)
+    last = today if newest > today - timedelta(days=days) else newest
     first = last - timedelta(days=days - 1)
     names = {app.id: app.key for app in apps_of(tenant_id=profile.id)}
     values: dict[str, dict[date, Decimal]] = {}

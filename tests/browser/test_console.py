@@ -28,6 +28,20 @@ def test_tenant_is_found_by_app_key_while_typing(sign_in: SignIn, world: World) 
     expect(page.get_by_role("heading", level=1)).to_contain_text("Filler-07")
 
 
+def test_search_box_leads_straight_to_what_it_finds(sign_in: SignIn, world: World) -> None:
+    invoice = invoice_of("acme")
+    page = sign_in(world.staff)
+    for text, heading in (
+        (str(invoice.number).lower(), str(invoice.number)),
+        ("filler-app-07", "Filler-07"),
+        ("filler", "Tenants"),
+    ):
+        page.goto("/console/")
+        page.get_by_role("searchbox").fill(text)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+
+
 def test_tenants_are_paged_and_sorted_by_address(sign_in: SignIn, world: World) -> None:
     page = sign_in(world.staff)
     page.goto("/console/tenants/")

@@ -8,7 +8,14 @@ from playwright.sync_api import Page
 
 from billing.invoicing.models import BillingRun
 from tenants.scope import system_scope
-from tests.browser.conftest import SignIn, Watch, World, accessibility_faults, invoice_of
+from tests.browser.conftest import (
+    PASSWORD,
+    SignIn,
+    Watch,
+    World,
+    accessibility_faults,
+    invoice_of,
+)
 
 CONSOLE = {
     "overview": "/console/",
@@ -41,6 +48,7 @@ ENTRANCE = {
     "sign-up": "/accounts/signup/",
 }
 ACCOUNT = {
+    "password-again": "/accounts/reauthenticate/",
     "password": "/accounts/password/change/",
     "second-factor": "/accounts/2fa/",
     "second-factor-set-up": "/accounts/2fa/totp/activate/",
@@ -91,9 +99,13 @@ def test_portal_screens(
 ) -> None:
     page = sign_in(world.owner, theme=theme, language=language)
     faults: list[str] = []
-    for name, path in {**PORTAL, **ACCOUNT}.items():
+    screens = {**PORTAL, **ACCOUNT}
+    for name, path in screens.items():
         faults += faults_of(page, path)
         shot(page, f"portal-{name}-{theme}-{language}")
+        if name == "password-again":
+            page.fill("#id_password", PASSWORD)
+            page.click("button.btn-primary")
     assert faults == []
 
 
