@@ -1,7 +1,8 @@
 """The audit trail: who did what, when, to what, and what it was before; a hash chain per tenant.
 
 A record's hash covers the previous record's hash and the record's canonical content, so
-`verify_audit` names the first row that was changed, removed, inserted or swapped. The chain's head
+`verify_audit` names the first row that was changed, removed, inserted or swapped. That the end of a
+chain was cut off is told by the heads that `tenants.services.audit_heads` exports. The chain's head
 is locked while a record is added: two writers of one tenant queue up, those of others don't.
 """
 
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connections
@@ -22,7 +23,7 @@ from kernel.errors import Invalid
 from tenants.models import AuditRecord
 from work.connections import current_alias, cursor
 
-GENESIS = bytes(32)
+GENESIS: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,7 @@ def verify(*, batch: int = 5000) -> list[BrokenLink]:
     """The first broken link of every chain that is broken; reads all records once, in order."""
     broken: dict[UUID | None, BrokenLink] = {}
     expected: dict[UUID | None, tuple[int, bytes]] = {}
-    records = AuditRecord.objects.order_by("tenant_id", "sequence").iterator(chunk_size=batch)
-    for row in records:
+    for row in _in_order(batch):
         if row.tenant_id in broken:
             continue
         sequence, previous = expected.get(row.tenant_id, (0, GENESIS))
@@ -128,6 +128,34 @@ def verify(*, batch: int = 5000) -> list[BrokenLink]:
             )
         expected[row.tenant_id] = (row.sequence, bytes(row.row_hash))
     return list(broken.values())
+
+
+_FIRST: Final = (UUID(int=0), -(2**63))
+
+
+def _in_order(batch: int) -> Iterator[AuditRecord]:
+    """All records by chain and place, the deployment's own last; `batch` of them in memory."""
+    tenant_id: UUID | None
+    tenant_id, sequence = _FIRST
+    while page := list(
+        AuditRecord.objects.raw(
+            "SELECT * FROM tenants_auditrecord WHERE (tenant_id, sequence) > (%s, %s)"
+            " ORDER BY tenant_id, sequence LIMIT %s",
+            [tenant_id, sequence, batch],
+        )
+    ):
+        yield from page
+        tenant_id, sequence = page[-1].tenant_id, page[-1].sequence
+    _, sequence = _FIRST
+    while page := list(
+        AuditRecord.objects.raw(
+            "SELECT * FROM tenants_auditrecord WHERE tenant_id IS NULL AND sequence > %s"
+            " ORDER BY sequence LIMIT %s",
+            [sequence, batch],
+        )
+    ):
+        yield from page
+        sequence = page[-1].sequence
 
 
 def _lock_heads(tenant_ids: Iterable[UUID | None]) -> dict[UUID | None, tuple[int, bytes]]:

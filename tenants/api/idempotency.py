@@ -33,12 +33,12 @@ from tenants.api.authentication import Caller
 from tenants.api.endpoint import originating
 from tenants.models import IdempotentRequest
 from tenants.scope import tenant_scope
+from tenants.services.stored_answers import KEPT
 from work.connections import cursor
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 LEASE: Final = timedelta(seconds=60)
-KEPT: Final = timedelta(days=7)
 _LONGEST_KEY: Final = 255
 _LONGEST_WAIT_SECONDS: Final = 5
 _CLAIM_ATTEMPTS: Final = 3
@@ -108,12 +108,6 @@ def answer_once(
 
 def _scope(tenant_id: UUID, *, own_scope: bool) -> AbstractContextManager[None]:
     return nullcontext() if own_scope else tenant_scope(tenant_id)
-
-
-def forget_old_answers(*, now: datetime) -> int:
-    """Remove what is older than `KEPT`, in a cross-tenant scope; gives how many."""
-    removed, _ = IdempotentRequest.objects.filter(created_at__lt=now - KEPT).delete()
-    return removed
 
 
 def _check_key(key: str) -> None:

@@ -14,11 +14,11 @@ from kernel import clock
 from kernel.canonical import canonical_bytes
 from kernel.errors import Conflict
 from kernel.ids import public_id
-from tenants.api import idempotency
-from tenants.api.idempotency import KEPT, LEASE, REPLAYED, Answer, answer_once
+from tenants.api.idempotency import LEASE, REPLAYED, Answer, answer_once
 from tenants.domain import KeyScope
 from tenants.models import App, IdempotentRequest
 from tenants.scope import system_scope
+from tenants.services.stored_answers import KEPT, forget_old_answers
 from tests.api.world import World, an_event, call
 from work.connections import OWNER
 
@@ -227,8 +227,8 @@ def test_an_answer_is_forgotten_after_a_week(alpha: World) -> None:
     with clock.moved_to(now + KEPT + timedelta(minutes=1)):
         assert repeat(alpha, lambda: Answer(data="new")).content == b'"new"'
     with system_scope(purpose="test"):
-        assert idempotency.forget_old_answers(now=now + KEPT) == 0
-        assert idempotency.forget_old_answers(now=now + 2 * KEPT + timedelta(minutes=2)) == 1
+        assert forget_old_answers(now=now + KEPT) == 0
+        assert forget_old_answers(now=now + 2 * KEPT + timedelta(minutes=2)) == 1
 
 
 def test_revoking_twice_under_one_key_is_one_revocation(alpha: World) -> None:
