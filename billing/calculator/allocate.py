@@ -8,6 +8,8 @@ def allocate(case: Case) -> dict[str, object]:
     """Shares by largest remainder, ties to the earlier; they sum to the amount."""
     currency = case.currency()
     amount = case.money("amount", currency=currency)
+    if not case.has("weights"):
+        case.missing("weights")
     weights = [each.figure(name) for each, name in case.elements("weights")]
     case.finish()
 

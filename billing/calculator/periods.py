@@ -1,10 +1,12 @@
 """`periods`: the billing periods that follow from an anchor."""
 
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 from billing.calculator.reading import Case
 from kernel import period
-from kernel.period import Interval
+from kernel.errors import Invalid
+from kernel.period import Interval, Period
 
 _MOST_PERIODS = 10_000
 _HIGHEST_INTERVAL_COUNT = 1000
@@ -25,20 +27,27 @@ def periods(case: Case) -> dict[str, object]:
     from_on = case.optional_day("from")
     case.finish()
 
-    found = period.periods(
+    endless = period.periods(
         anchor=anchor,
         interval=interval,
         zone=zone,
         interval_count=interval_count,
         from_on=from_on,
     )
+    try:
+        found = list(islice(endless, count))
+    except Invalid:
+        raise Invalid(
+            "date_out_of_range",
+            "count reaches periods beyond the year 2999; write a lower one.",
+            field="count",
+        ) from None
+    return {"periods": [_told(each, zone) for each in found]}
+
+
+def _told(each: Period, zone: ZoneInfo) -> dict[str, object]:
     return {
-        "periods": [
-            {
-                "starts_at": each.starts_at.astimezone(zone).isoformat(),
-                "ends_at": each.ends_at.astimezone(zone).isoformat(),
-                "days": each.day_count(zone),
-            }
-            for each in islice(found, count)
-        ]
+        "starts_at": each.starts_at.astimezone(zone).isoformat(),
+        "ends_at": each.ends_at.astimezone(zone).isoformat(),
+        "days": each.day_count(zone),
     }

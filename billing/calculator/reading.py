@@ -174,7 +174,8 @@ class Case(Fields):
         starts_at, ends_at = bounds.instant("starts_at"), bounds.instant("ends_at")
         bounds.refuse_unknown()
         if ends_at > starts_at:
-            return Period(starts_at, ends_at)
+            period = bounds._read("starts_at", lambda: Period(starts_at, ends_at))
+            return period or _STAND_IN_WINDOW
         bounds.fault(
             "ends_at", "end_before_start", "is not after starts_at; a window ends after it starts."
         )
