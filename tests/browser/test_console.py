@@ -152,7 +152,7 @@ def test_run_of_an_unknown_tenant_is_refused_beside_the_field(
     page.goto("/console/runs/new/")
     page.get_by_label("Only this tenant").fill("nobody")
     page.get_by_role("button", name="Start the run").click()
-    expect(page.locator("#id_tenant_errors")).to_contain_text("no tenant")
+    expect(page.locator("#id_tenant_errors")).to_contain_text("no such tenant")
     expect(page.get_by_label("Only this tenant")).to_have_attribute("aria-invalid", "true")
 
 
