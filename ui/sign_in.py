@@ -2,7 +2,7 @@
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 
@@ -11,6 +11,11 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth shi
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+
+def no_such_page(request: HttpRequest) -> HttpResponse:
+    """An address of allauth that isn't offered here."""
+    raise Http404
 
 
 def sign_in_first(request: HttpRequest) -> HttpResponse:

@@ -15,9 +15,11 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
+from kernel import clock
 from tenants.domain import Role
 from tenants.models import ApiKey, Member, User
 from tenants.scope import system_scope
+from tenants.services.people import NewPerson, add_member
 from tests.factories import a_tenant
 
 PASSWORD = "correct horse battery staple"
@@ -132,3 +134,26 @@ def test_key_is_made_only_after_the_password_was_given_lately(client: Client, ow
     with system_scope(purpose="test"):
         assert ApiKey.objects.get().label == "Chat server"
     assert b"Your new key" not in client.get(keys).content
+
+
+def test_nobody_gives_themselves_the_address_of_somebody_who_is_yet_to_come(
+    client: Client, owner: User
+) -> None:
+    """Roles are given to addresses: an account that took one would be given another's roles."""
+    sign_in(client)
+    theirs = "newcomer@other.test"
+    for form in ({"action_add": "", "email": theirs}, {"action_primary": "", "email": theirs}):
+        assert client.post(reverse("account_email"), form).status_code == 404
+    assert client.get(reverse("account_email")).status_code == 404
+
+    a_tenant("other")
+    with system_scope(purpose="test"):
+        made = add_member(
+            tenant_key="other",
+            person=NewPerson(email=theirs),
+            role=Role.OWNER,
+            now=clock.now(),
+            actor="test",
+        )
+    assert made.created
+    assert made.user_id != owner.pk
