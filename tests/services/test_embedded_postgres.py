@@ -268,12 +268,3 @@ class TestAccounts:
         assert stat.S_IMODE(text.stat().st_mode) == 0o640
         assert account.may(5, program)
         assert account.may(4, text)
-
-
-def test_time_of_a_second_use_is_short(home: Path) -> None:
-    postgres.ensure_running(home, durable=False)
-    user = _another_user(home)
-    began = time.monotonic()
-    _said(user)
-    user.communicate()
-    assert time.monotonic() - began < 5
