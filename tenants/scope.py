@@ -14,21 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from django.db import connections
-
 from kernel import clock
 from tenants.models import AccessRecord, User
-from work.connections import DEFAULT, JOBS, transaction_on
+from work.connections import DEFAULT, JOBS, cursor, transaction_on
 
 
 @contextmanager
 def tenant_scope(tenant_id: UUID) -> Iterator[None]:
     """A transaction that sees and writes the rows of one tenant only."""
     with transaction_on(DEFAULT):
-        with connections[DEFAULT].cursor() as cursor:
+        with cursor() as execution:
             # SET LOCAL and not set_config(): only the former reaches the workers of a Citus
             # cluster. SET takes no parameters; a UUID's text holds hex digits and dashes only.
-            cursor.execute(f"SET LOCAL app.tenant = '{UUID(str(tenant_id))}'")
+            execution.execute(f"SET LOCAL app.tenant = '{UUID(str(tenant_id))}'")
         yield
 
 

@@ -26,6 +26,8 @@ DEFAULT = "default"
 JOBS = "jobs"
 
 _alias: ContextVar[str] = ContextVar("summit_database_alias", default=DEFAULT)
+_joining: ContextVar[bool] = ContextVar("summit_joining_one_transaction", default=False)
+_inside_scope: ContextVar[bool] = ContextVar("summit_inside_joined_scope", default=False)
 
 
 def current_alias() -> str:
@@ -49,9 +51,40 @@ def transaction_on(alias: str) -> Iterator[None]:
 
     Raises RuntimeError when a transaction is open on the alias already: scopes do not nest,
     since a nested one could change whose rows are seen half-way through.
+
+    Inside `joining_one_transaction` it is a savepoint of the one transaction on `jobs`, whatever the
+    alias, and ends with the check of deferred constraints that a commit would make.
     """
+    if _joining.get():
+        with _savepoint():
+            yield
+        return
     with using_alias(alias), transaction.atomic(using=alias, durable=True):
         yield
+
+
+@contextmanager
+def joining_one_transaction() -> Iterator[None]:
+    """Inside, every scope joins the transaction that is open on `jobs`; for `work.sandbox` alone."""
+    token = _joining.set(True)
+    try:
+        yield
+    finally:
+        _joining.reset(token)
+
+
+@contextmanager
+def _savepoint() -> Iterator[None]:
+    if _inside_scope.get():
+        raise RuntimeError("scopes do not nest, in a sandbox neither")
+    token = _inside_scope.set(True)
+    try:
+        with using_alias(JOBS), transaction.atomic(using=JOBS):
+            yield
+            with connections[JOBS].cursor() as execution:
+                execution.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    finally:
+        _inside_scope.reset(token)
 
 
 def cursor() -> CursorWrapper:

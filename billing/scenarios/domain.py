@@ -1,0 +1,267 @@
+"""What a story says (contract section 4): its steps as values, checked. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from billing.subscriptions.domain import Anchor
+from kernel.decimals import parse_decimal
+from kernel.errors import DomainError, Invalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTenant:
+    tenant: str
+    name: str
+    apps: tuple[str, ...]
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe:
+    tenant: str
+    plan: str
+    anchor: Anchor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUsage:
+    app: str
+    meter: str
+    day: date
+    value: Decimal
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendEvents:
+    """`events` as CloudEvents, ready for ingest."""
+
+    app: str
+    events: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pay:
+    """`amount` None: all that is still due. `invoice` counts from 1 in the order of the result."""
+
+    invoice: int
+    amount: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """Let time pass; what is due on the way happens."""
+
+
+Action: TypeAlias = CreateTenant | Subscribe | SetUsage | SendEvents | Pay | Advance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What happens at an instant. `index` is its place in the file, from 0."""
+
+    index: int
+    at: datetime
+    action: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A checked story; `steps` in the order in which they happen."""
+
+    currency: str
+    plans: tuple[Mapping[str, Any], ...]
+    steps: tuple[Step, ...]
+
+
+class StepFault(DomainError):
+    """A step that can't be done. `step` is its place in the file, None for the file itself."""
+
+    def __init__(self, cause: DomainError, *, step: int | None) -> None:
+        super().__init__(cause.code, cause.message, field=cause.field, params=cause.params)
+        self.step = step
+        self.cause = cause
+
+
+def read_story(document: object) -> Story:
+    """The story that decoded JSON tells; steps sorted by instant, stable.
+
+    The story's `grace` and `currency` hold for plans that say nothing of their own, its `timezone`
+    for tenants. Raises StepFault.
+    """
+    if not isinstance(document, Mapping):
+        raise StepFault(
+            Invalid("not_a_story", "A story is a JSON object with plans and steps."), step=None
+        )
+    try:
+        currency = _text(document, "currency", default="CNY")
+        timezone = _text(document, "timezone", default="UTC")
+        defaults = {"currency": currency}
+        if document.get("grace") is not None:
+            defaults["grace"] = _text(document, "grace")
+        plans = tuple({**defaults, **each} for each in _objects(document, "plans"))
+        written = _objects(document, "steps")
+    except Invalid as fault:
+        raise StepFault(fault, step=None) from None
+    steps = []
+    for index, step in enumerate(written):
+        try:
+            steps.append(_step(index, step, timezone=timezone))
+        except Invalid as fault:
+            raise StepFault(fault, step=index) from None
+    steps.sort(key=lambda step: step.at)
+    return Story(currency=currency, plans=plans, steps=tuple(steps))
+
+
+def _step(index: int, step: Mapping[str, Any], *, timezone: str) -> Step:
+    do = _text(step, "do")
+    reader = _ACTIONS.get(do)
+    if reader is None:
+        raise Invalid(
+            "unknown_step",
+            f"do {do[:40]!r} is no step; known are {', '.join(_ACTIONS)}.",
+            field="do",
+        )
+    at = _instant(step, "to" if do == "advance" else "at")
+    return Step(index=index, at=at, action=reader(step, timezone))
+
+
+def _create_tenant(step: Mapping[str, Any], timezone: str) -> Action:
+    apps = step.get("apps") or []
+    if not isinstance(apps, list) or not all(isinstance(app, str) for app in apps):
+        raise Invalid("not_a_list", "apps must be a list of app keys.", field="apps")
+    tenant = _text(step, "tenant")
+    return CreateTenant(
+        tenant=tenant,
+        name=_text(step, "name", default=tenant),
+        apps=tuple(apps),
+        timezone=_text(step, "timezone", default=timezone),
+    )
+
+
+def _subscribe(step: Mapping[str, Any], _: str) -> Action:
+    return Subscribe(
+        tenant=_text(step, "tenant"),
+        plan=_text(step, "plan"),
+        anchor=Anchor(_choice(step, "anchor", [a.value for a in Anchor], default="calendar")),
+    )
+
+
+def _usage(step: Mapping[str, Any], _: str) -> Action:
+    return SetUsage(
+        app=_text(step, "app"),
+        meter=_text(step, "meter"),
+        day=_day(step, "day"),
+        value=_decimal(step, "value"),
+        kind=_text(step, "kind", default=""),
+    )
+
+
+def _events(step: Mapping[str, Any], _: str) -> Action:
+    app = _text(step, "app")
+    return SendEvents(
+        app=app, events=tuple(_cloud_event(app, event) for event in _objects(step, "events"))
+    )
+
+
+def _cloud_event(app: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = event.get("data")
+    if data is None:
+        data = {name: event[name] for name in ("user", "kind", "count") if name in event}
+    return {
+        "specversion": "1.0",
+        "id": event.get("id"),
+        "source": event.get("source", "scenario"),
+        "type": event.get("type", "message.sent"),
+        "subject": app,
+        "time": event.get("time"),
+        "data": data,
+    }
+
+
+def _pay(step: Mapping[str, Any], _: str) -> Action:
+    amount = None if step.get("amount", "full") == "full" else _decimal(step, "amount")
+    return Pay(invoice=_place(step, "invoice"), amount=amount)
+
+
+def _advance(_: Mapping[str, Any], __: str) -> Action:
+    return Advance()
+
+
+_ACTIONS: Mapping[str, Callable[[Mapping[str, Any], str], Action]] = {
+    "create_tenant": _create_tenant,
+    "subscribe": _subscribe,
+    "usage": _usage,
+    "events": _events,
+    "pay": _pay,
+    "advance": _advance,
+}
+
+
+def _text(values: Mapping[str, Any], name: str, *, default: str | None = None) -> str:
+    value = values.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str) or not value:
+        raise Invalid(
+            "missing" if value is None else "not_a_text", _ask(name, "a text"), field=name
+        )
+    return value
+
+
+def _choice(
+    values: Mapping[str, Any], name: str, known: Sequence[str], *, default: str | None = None
+) -> str:
+    value = _text(values, name, default=default)
+    if value not in known:
+        raise Invalid(f"unknown_{name}", _ask(name, f"one of {', '.join(known)}"), field=name)
+    return value
+
+
+def _decimal(values: Mapping[str, Any], name: str) -> Decimal:
+    if name not in values:
+        raise Invalid("missing", _ask(name, "a decimal in a text"), field=name)
+    return parse_decimal(values[name], field=name)
+
+
+def _place(values: Mapping[str, Any], name: str) -> int:
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Invalid("not_a_place", _ask(name, "a whole number from 1"), field=name)
+    return value
+
+
+def _instant(values: Mapping[str, Any], name: str) -> datetime:
+    text = _text(values, name)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise Invalid(
+            "not_an_instant",
+            _ask(name, "an instant with an offset, such as 2026-03-01T00:00:00+08:00"),
+            field=name,
+        )
+    return instant
+
+
+def _day(values: Mapping[str, Any], name: str) -> date:
+    try:
+        return date.fromisoformat(_text(values, name))
+    except ValueError:
+        raise Invalid("not_a_date", _ask(name, "a date such as 2026-03-01"), field=name) from None
+
+
+def _objects(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = values.get(name)
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise Invalid("not_a_list", _ask(name, "a list of objects"), field=name)
+    return value
+
+
+def _ask(name: str, what: str) -> str:
+    return f"{name} is missing or of another form; write {what}."

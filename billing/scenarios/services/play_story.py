@@ -1,0 +1,255 @@
+"""Play a story: its steps through the services, and what falls due between them by billing runs."""
+
+from datetime import UTC, datetime
+from functools import singledispatchmethod
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.services import load_plans
+from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.payments.domain import Gateway, Method
+from billing.payments.services.book_payment import (
+    Receipt,
+    book_payment,
+    lock_invoice,
+    outstanding_of,
+)
+from billing.scenarios.domain import (
+    Action,
+    Advance,
+    CreateTenant,
+    Pay,
+    SendEvents,
+    SetUsage,
+    StepFault,
+    Story,
+    Subscribe,
+)
+from billing.scenarios.queries import invoices_in_order, next_due, result_document
+from billing.subscriptions.services import NewSubscription, subscribe
+from kernel import clock
+from kernel.errors import Conflict, DomainError, Invalid, NotFound
+from kernel.money import Money, round_amount
+from kernel.period import local_day
+from metering.meters.domain import METERS
+from metering.services import ingest_events, set_usage
+from tenants.models import App, Tenant
+from tenants.scope import system_scope
+from tenants.services.create_tenant import NewTenant, create_tenant
+from work.sandbox import sandbox
+
+ACTOR: Final = "scenario"
+_FILLED_BY_SET_UP: Final = ("billing_seller", "billing_ledgeraccount")
+_LOOKS_BACK: Final = (Pay, Advance)
+"""Steps that act on what billing made: all that is due up to their instant happens before them. Of
+any other step what is due before its instant does, so that steps of one instant come together."""
+_BEFORE_ALL: Final = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+def play_story(*, story: Story) -> dict[str, Any]:
+    """The result document of a story; nothing of it is kept.
+
+    One transaction, which is rolled back, with a clock of its own: every step happens at its
+    instant, and between steps all that falls due does, in order, as `bill --finalize` does it.
+    Raises StepFault for a step that can't be done.
+    """
+    with sandbox(copying=_FILLED_BY_SET_UP):
+        player = _Player(story)
+        player.play()
+        return player.result()
+
+
+class _Player:
+    """The world of one story while it is played."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._now = _BEFORE_ALL
+        self._has_news = False
+        self._step = 0
+
+    def play(self) -> None:
+        if self._story.steps:
+            self._now = self._story.steps[0].at
+        try:
+            self._load_plans()
+        except DomainError as error:
+            raise StepFault(error, step=None) from error
+        for step in self._story.steps:
+            self._step = step.index
+            try:
+                self._pass_time(until=step.at, to_its_end=isinstance(step.action, _LOOKS_BACK))
+                self._now = step.at
+                with clock.moved_to(step.at):
+                    self._do(step.action)
+                self._has_news = True
+            except DomainError as error:
+                raise StepFault(error, step=step.index) from error
+        try:
+            self._pass_time(until=self._now, to_its_end=True)
+        except DomainError as error:
+            raise StepFault(error, step=self._step) from error
+
+    def result(self) -> dict[str, Any]:
+        with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
+            return result_document(at=self._now, currency=self._story.currency)
+
+    def _load_plans(self) -> None:
+        with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
+            load_plans(
+                documents=self._story.plans,
+                known_meters=frozenset(METERS),
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    def _pass_time(self, *, until: datetime, to_its_end: bool) -> None:
+        """Let happen what is due before `until`, and with `to_its_end` at it too."""
+        if self._has_news and (to_its_end or self._now < until):
+            self._bill(self._now)
+        while True:
+            with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
+                due = next_due(after=self._now)
+            if due is None or due > until or (due == until and not to_its_end):
+                break
+            self._bill(due)
+        if to_its_end and self._now < until:
+            self._bill(until)  # the days up to it close
+
+    def _bill(self, at: datetime) -> None:
+        self._now = at
+        self._has_news = False
+        with clock.moved_to(at):
+            with system_scope(purpose="scenario", actor=ACTOR):
+                run_id = create_run(at=at, finalize=True, requested_by=ACTOR, now=at)
+            result = execute_run(run_id=run_id, clock=clock.now)
+        for parked in result.parked:
+            raise Conflict(parked.code, f"Tenant {parked.tenant} can't be billed: {parked.detail}")
+
+    @singledispatchmethod
+    def _do(self, action: Action) -> None:
+        raise TypeError(f"no step does {type(action).__name__}")
+
+    @_do.register
+    def _(self, action: Advance) -> None:
+        """Time has passed before the step."""
+
+    @_do.register
+    def _(self, action: CreateTenant) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            create_tenant(
+                tenant=NewTenant(
+                    key=action.tenant,
+                    name=action.name,
+                    timezone=action.timezone,
+                    apps=action.apps,
+                ),
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: Subscribe) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            tenant = _tenant(action.tenant)
+            subscribe(
+                plan_key=action.plan,
+                subscription=NewSubscription(
+                    tenant_id=tenant.id,
+                    timezone=tenant.timezone,
+                    starts_at=self._now,
+                    anchor=action.anchor,
+                ),
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: SetUsage) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            app = _app(action.app)
+            set_usage(
+                tenant_id=app.tenant_id,
+                app_id=app.id,
+                meter=action.meter,
+                day=action.day,
+                value=action.value,
+                kind=action.kind,
+                now=self._now,
+                reason=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: SendEvents) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            app = _app(action.app)
+            taken = ingest_events(
+                tenant_id=app.tenant_id, events=action.events, now=self._now, check_age=False
+            )
+        for rejected in taken.rejected:
+            raise Invalid(
+                rejected.code, f"events[{rejected.index}]: {rejected.detail}", field="events"
+            )
+
+    @_do.register
+    def _(self, action: Pay) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            invoice = lock_invoice(invoice_id=_invoice_id(action.invoice))
+            outstanding = outstanding_of(invoice)
+            if not outstanding:
+                raise Conflict(
+                    "invoice_not_open",
+                    f"Invoice {invoice.number} is {invoice.status}; choose one that is open.",
+                    field="invoice",
+                )
+            book_payment(
+                invoice=invoice,
+                receipt=Receipt(
+                    method=Method.BANK_TRANSFER,
+                    gateway=Gateway.BANK,
+                    external_id=f"SCENARIO-{self._step}",
+                    amount=outstanding
+                    if action.amount is None
+                    else _money(action.amount, invoice.currency),
+                    received_on=local_day(self._now, ZoneInfo(invoice.timezone)),
+                    booked_by=ACTOR,
+                ),
+                now=self._now,
+            )
+
+
+def _tenant(key: str) -> Tenant:
+    tenant = Tenant.objects.filter(key=key).first()
+    if tenant is None:
+        raise NotFound("tenant_not_found", f"There is no tenant {key!r}.", field="tenant")
+    return tenant
+
+
+def _app(key: str) -> App:
+    app = App.objects.filter(key=key).first()
+    if app is None:
+        raise NotFound("app_not_found", f"There is no app {key!r}.", field="app")
+    return app
+
+
+def _invoice_id(place: int) -> UUID:
+    """The invoice at that place of the result; a draft can't be acted on, and it comes last."""
+    invoices = invoices_in_order()
+    if place > len(invoices):
+        raise NotFound(
+            "invoice_not_found",
+            f"There is no invoice {place}, only {len(invoices)}.",
+            field="invoice",
+        )
+    return invoices[place - 1]
+
+
+def _money(amount: Any, currency: str) -> Money:
+    """Raises Invalid `too_many_decimals` for a part of a minor unit, which nobody can pay."""
+    money = round_amount(amount, currency)
+    if money.amount != amount:
+        raise Invalid(
+            "too_many_decimals", f"amount has more decimals than {currency} has.", field="amount"
+        )
+    return money
