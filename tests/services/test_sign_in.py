@@ -146,7 +146,7 @@ def test_nobody_gives_themselves_the_address_of_somebody_who_is_yet_to_come(
         assert client.post(reverse("account_email"), form).status_code == 404
     assert client.get(reverse("account_email")).status_code == 404
 
-    a_tenant("other")
+    a_tenant("other", apps=("other-chat",))
     with system_scope(purpose="test"):
         made = add_member(
             tenant_key="other",
