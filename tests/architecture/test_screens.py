@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connections
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, reverse
 
@@ -18,6 +18,7 @@ from billing.invoicing.models import BillingRun, Invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from config import messages
 from kernel import clock
+from kernel.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, Unavailable
 from tenants.domain import Role, StaffRole
 from tenants.models import Member, User
 from tenants.permissions import (
@@ -30,6 +31,7 @@ from tenants.permissions import (
 )
 from tenants.scope import system_scope
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
+from ui import errors
 from work.connections import DEFAULT, JOBS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -220,6 +222,36 @@ def test_the_policy_is_on_every_page(pages: Pages) -> None:
         assert set(answer["Content-Security-Policy"].split("; ")) == POLICY, address
         assert answer["X-Frame-Options"] == "DENY"
         assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_error_pages_need_no_session_and_no_database() -> None:
+    """They must come up when nothing else does (this test has no database)."""
+    request = RequestFactory().get("/console/")
+    for answer, status, code in (
+        (errors.server_error(request), 500, b"internal_error"),
+        (errors.not_found(request, ValueError()), 404, b"not_found"),
+        (errors.forbidden(request, ValueError()), 403, b"forbidden"),
+        (errors.bad_request(request, ValueError()), 400, b"bad_request"),
+        (errors.csrf_failure(request), 403, b"csrf_failed"),
+    ):
+        assert answer.status_code == status
+        assert code in answer.content
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (NotFound("secret_not_found", "There is no such secret."), 404),
+        (Forbidden("not_allowed", "no"), 403),
+        (Conflict("invoice_not_open", "paid"), 409),
+        (Invalid("amount_not_positive", "zero"), 422),
+        (Unavailable("gateway_busy", "later"), 503),
+    ],
+)
+def test_a_refusal_has_its_status_and_its_words(refusal: DomainError, status: int) -> None:
+    answer = errors.refusal_page(RequestFactory().get("/"), refusal)
+    assert answer.status_code == status
+    assert b"secret" not in answer.content
 
 
 def test_staff_enrol_a_second_factor_where_it_is_asked_for(

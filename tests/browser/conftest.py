@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from kernel import clock
-from tenants.models import Member, User
+from tenants.models import Member, Tenant, User
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
 from tests.factories import NOW, a_plan, a_subscription, a_tenant, some_usage
@@ -100,9 +100,10 @@ def world(schema: None, local_stripe: str) -> Iterator[World]:
     """Two tenants with usage and invoices, thirty more to page through, and a running server."""
     if not (Path(str(settings.STATIC_ROOT)) / "staticfiles.json").exists():
         call_command("collectstatic", interactive=False, verbosity=0)
-    settings.STRIPE_SECRET_KEY = "sk_test_browser"
-    settings.STRIPE_PUBLISHABLE_KEY = "pk_test_browser"
-    settings.STRIPE_API_BASE = local_stripe
+    patch = pytest.MonkeyPatch()
+    patch.setattr(settings, "STRIPE_SECRET_KEY", "sk_test_browser")
+    patch.setattr(settings, "STRIPE_PUBLISHABLE_KEY", "pk_test_browser")
+    patch.setattr(settings, "STRIPE_API_BASE", local_stripe)
     empty_tables()
     _populate()
     server = ThreadedWSGIServer(("127.0.0.1", 0), _QuietHandler, allow_reuse_address=False)
@@ -113,6 +114,7 @@ def world(schema: None, local_stripe: str) -> Iterator[World]:
     server.shutdown()
     server.server_close()
     thread.join(timeout=10)
+    patch.undo()
     empty_tables()
 
 
@@ -137,6 +139,7 @@ def _populate() -> None:
     for number in range(FILLERS):
         a_tenant(f"filler-{number:02}", apps=(f"filler-app-{number:02}",))
     with system_scope(purpose="test"):
+        Tenant.objects.filter(key="filler-00").update(name="Unbroken" * 25)
         for email, role in (("finance@summit.test", "finance"), ("sales@summit.test", "sales")):
             User.objects.create_user(email, PASSWORD, name=role.title(), staff_role=role)
         for email, tenant, role in (

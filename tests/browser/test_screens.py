@@ -21,6 +21,8 @@ CONSOLE = {
     "overview": "/console/",
     "tenants": "/console/tenants/",
     "tenant": "/console/tenants/acme/",
+    "long-names": "/console/tenants/?q=filler-00",
+    "long-name": "/console/tenants/filler-00/",
     "plans": "/console/plans/",
     "plan": "/console/plans/standard/",
     "invoices": "/console/invoices/",
