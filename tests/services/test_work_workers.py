@@ -343,6 +343,9 @@ def crash_database() -> None:
     if settings.DATABASE_URL:
         pytest.skip("only the embedded server may be crashed")
     connections.close_all()
+    with connections[OWNER].cursor() as cursor:
+        # Else it would recover all that the tests before this one wrote, which takes minutes.
+        cursor.execute("CHECKPOINT")
     with connections[JOBS].cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
