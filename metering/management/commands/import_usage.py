@@ -22,7 +22,7 @@ class Command(SummitCommand):
         "event of source 'import', of any age. Importing a file twice gives duplicates only."
     )
 
-    _told_at = 0.0
+    _told_at = 0.0  # seconds of the monotonic clock
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="the file to read")
