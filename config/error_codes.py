@@ -188,6 +188,10 @@ def _words(node: ast.expr | None) -> str:
             return "‹…›"
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _words(left) + _words(right)
+        case ast.Call(func=ast.Name() | ast.Attribute(), args=[*parts]):
+            # A function of the module words the message from these.
+            told = [part.value for part in parts if isinstance(part, ast.Constant)]
+            return " ".join(["‹…›", *map(str, told)]) if told else ""
         case _:
             return ""
 
