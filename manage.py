@@ -6,6 +6,11 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["calculate"]:
+        # Pure, and asked for one answer at a time: Django would take longer to start than it takes.
+        from billing.calculator import command
+
+        sys.exit(command.main(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 
