@@ -28,6 +28,7 @@ _STAND_IN_DAY = date(2000, 1, 1)
 _STAND_IN_INSTANT = datetime(2000, 1, 1, tzinfo=_UTC)
 _STAND_IN_WINDOW = Period(_STAND_IN_INSTANT, _STAND_IN_INSTANT + timedelta(days=1))
 _STAND_IN_CURRENCY = "CNY"
+_ZERO = Decimal(0)
 _MOST_SHOWN = 20
 _OF_EVERY_CASE = ("id", "op")
 
@@ -67,10 +68,10 @@ class Case(Fields):
             self.missing("currency")
             return _STAND_IN_CURRENCY
         code = self.raw("currency")
-        if isinstance(code, str) and self._read("currency", lambda: exponent(code)) is None:
-            return _STAND_IN_CURRENCY
         if not isinstance(code, str):
             self.fault("currency", "unknown_currency", "is not an ISO 4217 code; write one.")
+            return _STAND_IN_CURRENCY
+        if self._read("currency", lambda: exponent(code)) is None:
             return _STAND_IN_CURRENCY
         return code
 
@@ -83,28 +84,20 @@ class Case(Fields):
                 f"is not {currency}, the currency of the case; use one currency.",
             )
 
-    def decimal(self, name: str, *, default: Decimal | None = None) -> Decimal:
-        """A decimal of either sign; required without a default."""
-        stand_in = Decimal(0) if default is None else default
+    def decimal(self, name: str) -> Decimal:
+        """A required decimal of either sign."""
         if not self.has(name):
-            if default is None:
-                self.missing(name)
-            return stand_in
+            self.missing(name)
+            return _ZERO
         path = self.path_of(name)
         found = self._read(name, lambda: parse_decimal(self.raw(name), field=path))
-        return stand_in if found is None else found
+        return _ZERO if found is None else found
 
     def money(self, name: str, *, currency: str) -> Money:
         """A required amount that the currency can state to the last decimal."""
-        if not self.has(name):
-            self.missing(name)
-            return Money.zero(currency)
-        path, value = self.path_of(name), self.raw(name)
-        if isinstance(value, str | int | Decimal) and not isinstance(value, bool):
-            found = self._read(name, lambda: Money.of(value, currency, field=path))
-            return Money.zero(currency) if found is None else found
-        self.decimal(name)
-        return Money.zero(currency)
+        amount, path = self.decimal(name), self.path_of(name)
+        found = self._read(name, lambda: Money.of(amount, currency, field=path))
+        return Money.zero(currency) if found is None else found
 
     def rounded_money(self, name: str, *, currency: str) -> Money:
         """A required exact amount, rounded as a line is."""
