@@ -1,6 +1,8 @@
 """The calculator's cases: what each operation answers, and what it refuses."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -871,6 +873,19 @@ def test_the_id_comes_back(name: object) -> None:
 
 def test_every_operation_is_tested_here() -> None:
     assert set(OPERATIONS) == {"price", "periods", "prorate", "aggregate", "invoice", "allocate"}
+
+
+# The manual
+
+MANUAL = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "calculate.md"
+
+
+def test_the_examples_of_the_manual_are_true() -> None:
+    blocks = re.findall(r"```json\n(.*?)```", MANUAL.read_text(encoding="utf-8"), re.DOTALL)
+    (from_shell, *examples) = [json.loads(block) for block in blocks]
+    assert [answer(allocate())] == from_shell
+    for case, told in zip(examples[::2], examples[1::2], strict=True):
+        assert answer(case) == {"id": None, **told}
 
 
 # Reading

@@ -5,6 +5,7 @@ import sys
 
 _LOAD = """
 import sys
+import billing.calculator.command
 import billing.catalog.domain
 import billing.rating.pipeline
 loaded = {name.partition(".")[0] for name in sys.modules}
