@@ -128,7 +128,7 @@ class DemoWorld:
 def demo_world(*, seed: int, tenants: int, months: int, until: date) -> DemoWorld:
     """The world of that seed whose last day is `until`; its history begins on the first of a month.
 
-    Raises Invalid `tenants_out_of_range`, `months_out_of_range`.
+    Raises Invalid `demo_size_out_of_range`.
     """
     _check_range("tenants", tenants, highest=MOST_TENANTS)
     _check_range("months", months, highest=MOST_MONTHS)
@@ -166,7 +166,7 @@ def demo_world(*, seed: int, tenants: int, months: int, until: date) -> DemoWorl
 def _check_range(name: str, value: int, *, highest: int) -> None:
     if not 1 <= value <= highest:
         raise Invalid(
-            f"{name}_out_of_range", f"{name} is {value}; choose 1 to {highest}.", field=name
+            "demo_size_out_of_range", f"{name} is {value}; choose 1 to {highest}.", field=name
         )
 
 

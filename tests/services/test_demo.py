@@ -329,8 +329,8 @@ def test_demo_data_never_mixes_with_real_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        (DemoRequest(tenants=0), "tenants_out_of_range"),
-        (DemoRequest(months=25), "months_out_of_range"),
+        (DemoRequest(tenants=0), "demo_size_out_of_range"),
+        (DemoRequest(months=25), "demo_size_out_of_range"),
         (DemoRequest(until=date(2026, 11, 25)), "until_in_future"),
     ],
 )
