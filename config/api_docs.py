@@ -56,7 +56,7 @@ class Operation:
 @require_safe
 def reference(request: HttpRequest) -> HttpResponse:
     """Every operation with its parameters, bodies and answers."""
-    return render(request, "config/api_docs.html", {"operations": _operations()})
+    return render(request, "ui/api_reference.html", {"operations": _operations()})
 
 
 @functools.cache
@@ -156,7 +156,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _text(schema: dict[str, Any]) -> str:
-    return str(schema.get("description", ""))
+    return str(schema.get("description", "")).replace("`", "")
 
 
 def _where(place: str) -> str:
