@@ -33,7 +33,9 @@ def _columns(tenant_key: str) -> tuple[Column[InvoiceRow], ...]:
             key="number",
             label=_("Invoice"),
             value=lambda row: Link(
-                text=row.number, url=reverse("portal:invoice", args=[tenant_key, row.id])
+                text=row.number,
+                url=reverse("portal:invoice", args=[tenant_key, row.id]),
+                whole=True,
             ),
             sortable=True,
         ),

@@ -38,6 +38,8 @@ class Link:
     text: Text
     url: str
     note: Text = ""
+    whole: bool = False
+    """Never broken over two lines: for numbers and the like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,15 +112,12 @@ def as_html(value: Cell) -> SafeString:
     match value:
         case None:
             return format_html('<span class="text-secondary">{}</span>', text)
-        case Link(url=url, note=note):
-            if note:
-                return format_html(
-                    '<a class="cell-link" href="{}">{}</a><small class="cell-note">{}</small>',
-                    url,
-                    text,
-                    note,
-                )
-            return format_html('<a class="cell-link" href="{}">{}</a>', url, text)
+        case Link(url=url, note=note, whole=whole):
+            css = "cell-link whole" if whole else "cell-link"
+            link = format_html('<a class="{}" href="{}">{}</a>', css, url, text)
+            return (
+                format_html('{}<small class="cell-note">{}</small>', link, note) if note else link
+            )
         case Status(tone=tone):
             return format_html('<span class="state state-{}">{}</span>', tone.value, text)
         case Code():

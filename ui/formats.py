@@ -66,6 +66,12 @@ def short_date_text(value: date, *, language: str) -> str:
     return str(format_date(value, pattern, locale=locale_of(language)))
 
 
+def short_month_text(value: date, *, language: str) -> str:
+    """Mar or 3月, where the year is known from elsewhere."""
+    pattern = "M月" if locale_of(language).language == "zh" else "MMM"
+    return str(format_date(value, pattern, locale=locale_of(language)))
+
+
 def month_text(value: date, *, language: str) -> str:
     """March 2026 or 2026年3月."""
     pattern = "y年M月" if locale_of(language).language == "zh" else "MMMM y"

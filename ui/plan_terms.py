@@ -1,6 +1,6 @@
 """A plan's terms as people read them, from the plan document (contract section 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -44,6 +44,8 @@ class PlanSheet:
     currency: str
     trial_days: int
     prices: Sequence[PriceTerms]
+    bounds: Sequence[str]
+    """What bounds the whole plan's amount."""
     entitlements: Sequence[tuple[str, str]]
 
 
@@ -61,8 +63,9 @@ def plan_sheet(document: Mapping[str, Any]) -> PlanSheet:
             _price(price, currency=currency, language=language)
             for price in document.get("prices") or []
         ),
+        bounds=tuple(_bounds(document, currency=currency, language=language)),
         entitlements=tuple(
-            (_feature(feature), _allowed(value, language=language))
+            (str(words.name_of("feature", feature)), _allowed(value, language=language))
             for feature, value in (document.get("entitlements") or {}).items()
         ),
     )
@@ -78,6 +81,19 @@ def plan_name(document: Mapping[str, Any], *, language: str) -> str:
         or names.get("en")
         or next(iter(names.values()), document.get("key", ""))
     )
+
+
+def _bounds(document: Mapping[str, Any], *, currency: str, language: str) -> Iterator[str]:
+    for name, text in (
+        ("minimum", _("The whole invoice of a period is at least %(amount)s.")),
+        ("maximum", _("The whole invoice of a period is at most %(amount)s.")),
+    ):
+        if document.get(name):
+            amount = formats.price_text(Decimal(str(document[name])), currency, language=language)
+            yield text % {"amount": amount}
+    if document.get("max_of"):
+        names = (str(words.name_of("price", key)) for key in document["max_of"])
+        yield _("Of these only the dearest is billed: %(prices)s.") % {"prices": ", ".join(names)}
 
 
 def _interval(document: Mapping[str, Any]) -> str:
@@ -120,6 +136,10 @@ def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTe
     notes = [str(words.word("timing", _timing(price)))]
     if price.get("meter"):
         notes.insert(0, _aggregation(price))
+    divisor = (price.get("convert") or {}).get("divide_by")
+    if divisor:
+        size = formats.quantity_text(Decimal(str(divisor)), language=language)
+        notes.append(_("counted in units of %(size)s") % {"size": size})
     if price.get("included") and Decimal(str(price["included"])):
         notes.append(_("%(quantity)s included") % {"quantity": number("included")})
     if price.get("minimum"):
@@ -133,7 +153,7 @@ def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTe
         key=str(price.get("key", "")),
         title=words.word("meter", str(meter))
         if meter
-        else words.from_key(str(price.get("key", ""))),
+        else words.name_of("price", str(price.get("key", ""))),
         model=words.word("model", str(price.get("model"))),
         headline=headline,
         notes=tuple(notes),
@@ -184,11 +204,6 @@ def _tiers(price: Mapping[str, Any], *, currency: str, language: str) -> Sequenc
             )
         )
     return tiers
-
-
-def _feature(key: str) -> str:
-    text = words.word("meter", key)
-    return words.from_key(key) if text == key else str(text)
 
 
 def _allowed(value: Any, *, language: str) -> str:

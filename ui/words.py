@@ -105,6 +105,23 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "revenue": _("Revenue"),
         "tax_payable": _("Tax payable"),
     },
+    "price": {"base": _("Base fee")},
+    "feature": {
+        "dau": _("Daily active users"),
+        "messages": _("Messages"),
+        "max_group_size": _("Members of a group"),
+        "message_history_days": _("Days of message history"),
+    },
+    "event": {
+        "api_key.created": _("API key made"),
+        "api_key.revoked": _("API key revoked"),
+        "app.created": _("App added"),
+        "invoice.finalized": _("Invoice finalised"),
+        "member.added": _("Member added"),
+        "payment.booked": _("Payment booked"),
+        "subscription.started": _("Subscription started"),
+        "tenant.created": _("Tenant created"),
+    },
     "action": {
         "usage.view": _("See usage"),
         "plan.view": _("See the plan"),
@@ -134,9 +151,11 @@ def word(kind: str, code: str) -> Text:
     return _WORDS.get(kind, {}).get(str(code), str(code))
 
 
-def from_key(key: str) -> str:
-    """A price's or feature's key as a name: "history-180" reads "History 180"."""
-    return key.replace("-", " ").replace("_", " ").capitalize()
+def name_of(kind: str, key: str) -> Text:
+    """The word for the key of a price or feature; one without a word is spelled out: "history-180"
+    reads "History 180"."""
+    known = _WORDS[kind].get(key)
+    return key.replace("-", " ").replace("_", " ").capitalize() if known is None else known
 
 
 def codes(kind: str) -> tuple[str, ...]:

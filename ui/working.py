@@ -128,7 +128,7 @@ def shown_line(line: BilledLine) -> ShownLine:
 
 def _title(line: BilledLine) -> str:
     meter = (line.explanation.get("aggregation") or {}).get("meter")
-    name = str(words.word("meter", meter)) if meter else words.from_key(line.key)
+    name = str(words.word("meter", meter) if meter else words.name_of("price", line.key))
     if line.key == "plan:minimum":
         name = _("Up to the plan's minimum")
     elif line.key == "plan:maximum":

@@ -33,7 +33,7 @@ INVOICE_COLUMNS: Final[tuple[Column[InvoiceRow], ...]] = (
         key="number",
         label=_("Invoice"),
         value=lambda row: Link(
-            text=row.number or _("Draft"), url=reverse("console:invoice", args=[row.id])
+            text=row.number or _("Draft"), url=reverse("console:invoice", args=[row.id]), whole=True
         ),
         sortable=True,
     ),

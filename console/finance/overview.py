@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from billing.invoicing.listings import (
     BilledMonth,
+    Receivables,
     billed_months,
     draft_count,
     receivables,
@@ -28,21 +30,30 @@ from ui.charts import Figure, Series, Shape
 _MONTHS = 12
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """One currency: what was invoiced this month and in the one before, and what is owed."""
+
+    currency: str
+    billed: Money
+    billed_before: Money
+    owed: Receivables | None
+
+
 @staff_page(action=StaffAction.OVERVIEW_VIEW, purpose="overview")
 def overview(request: StaffRequest) -> HttpResponse:
     """Money per currency, never converted into each other."""
     now = clock.now()
     months = billed_months(since=_months_before(now.date(), _MONTHS - 1))
-    this_month = now.date().replace(day=1)
     counts = tenant_counts()
     recent = run_rows(limit=5)
     return page(
         request,
         "console/overview.html",
         place="overview",
-        receivables=receivables(now=now),
-        this_month=[month for month in months if month.month == this_month],
-        last_month=[month for month in months if month.month == _months_before(this_month, 1)],
+        positions=_positions(
+            months, owed=receivables(now=now), this_month=now.date().replace(day=1)
+        ),
         figures=_figures(months),
         tenant_counts=[(status.value, count) for status, count in counts.items() if count],
         tenants=sum(counts.values()),
@@ -50,6 +61,26 @@ def overview(request: StaffRequest) -> HttpResponse:
         runs=recent.rows,
         now=now,
     )
+
+
+def _positions(
+    months: Sequence[BilledMonth], *, owed: Sequence[Receivables], this_month: date
+) -> list[Position]:
+    by_currency = {money.currency: money for money in owed}
+    billed = {(month.billed.currency, month.month): month.billed for month in months}
+    before = _months_before(this_month, 1)
+    currencies = sorted(
+        {*by_currency, *(code for code, month in billed if month in {before, this_month})}
+    )
+    return [
+        Position(
+            currency=code,
+            billed=billed.get((code, this_month), Money.zero(code)),
+            billed_before=billed.get((code, before), Money.zero(code)),
+            owed=by_currency.get(code),
+        )
+        for code in currencies
+    ]
 
 
 def _months_before(day: date, count: int) -> date:
@@ -79,6 +110,7 @@ def _figures(months: Sequence[BilledMonth]) -> list[Figure]:
                 key=f"billed-{currency.lower()}",
                 title=_("Invoiced by month, %(currency)s") % {"currency": currency},
                 points=[formats.month_text(month, language=language) for month in span],
+                ticks=[formats.short_month_text(month, language=language) for month in span],
                 points_label=_("Month"),
                 series=[
                     _money_series(_("Paid"), paid, language=language),

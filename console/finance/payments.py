@@ -32,7 +32,7 @@ def _settled(row: PaymentRow) -> Cell:
     if not row.invoices:
         return None
     first = row.invoices[0]
-    return Link(text=first.number, url=reverse("console:invoice", args=[first.id]))
+    return Link(text=first.number, url=reverse("console:invoice", args=[first.id]), whole=True)
 
 
 PAYMENT_COLUMNS: Final[tuple[Column[PaymentRow], ...]] = (

@@ -195,7 +195,7 @@ def test_plan_sheet_puts_the_terms_into_words() -> None:
         assert price.headline == "CN¥1,000.00 per started 10,000"
         assert price.notes == ("peak day of each app", "in arrears", "10,000 included")
         assert sheet.entitlements == (
-            ("Max group size", "3,000"),
+            ("Members of a group", "3,000"),
             ("Daily active users", "30,000 (hard limit)"),
         )
     with translation.override("zh-hans"):

@@ -100,7 +100,6 @@ class SummitChart extends HTMLElement {
             maxBarThickness: 44,
             pointRadius: many || shape !== "line" ? 0 : 2,
             pointHitRadius: 12,
-            tension: 0.2,
             spanGaps: false,
           };
         }),
