@@ -22,6 +22,8 @@ from tenants.services.audit_heads import check_audit_heads, export_audit_heads
 from tenants.services.create_tenant import CreatedTenant
 from tests.factories import a_tenant
 from work.connections import JOBS, OWNER
+from work.jobs import enqueue, run_pending
+from work.registry import schedules
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -283,3 +285,15 @@ def test_two_writers_of_one_chain_queue_up(chains: CreatedTenant) -> None:
     assert verify() == []
     with system_scope(purpose="test"):
         assert AuditRecord.objects.filter(tenant_id=chains.id).count() == 46
+
+
+def test_the_heads_are_exported_every_day_by_a_job(
+    chains: CreatedTenant, settings_home: Path
+) -> None:
+    assert "tenants.export_audit_heads" in {each.name for each in schedules()}
+    with system_scope(purpose="test"):
+        enqueue(kind="tenants.export_audit_heads", key="test", payload={})
+    run_pending(kinds=["tenants.export_audit_heads"], now=clock.now())
+    checked = check(settings_home / "audit-heads")
+    # The job itself opens the cross-tenant door, which is no record of the trail.
+    assert (checked.files, checked.heads) == (1, 3)
