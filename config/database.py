@@ -78,7 +78,9 @@ def fingerprint() -> str:
         for path in sorted(root.rglob("migrations/*.py")):
             digest.update(path.name.encode() + path.read_bytes())
         for model in config.get_models(include_auto_created=True):
-            access = (getattr(model, "web_access", ""), getattr(model, "jobs_access", ""))
+            access = [
+                getattr(model, name, "") for name in ("web_access", "jobs_access", "web_may_update")
+            ]
             digest.update(f"{model._meta.db_table} {access}".encode())
     digest.update(Path(row_security.__file__).read_bytes())
     return digest.hexdigest()

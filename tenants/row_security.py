@@ -7,7 +7,8 @@ Rules (reliability-security items 58-64):
 - The restricted role sees one tenant; the jobs role has a policy of its own that shows all. Neither
   owns a table, is a superuser or has BYPASSRLS, and neither can become the other.
 - What a role may do with a table is told by the model: ``web_access`` and ``jobs_access`` are one of
-  the keys of `_PRIVILEGES`, and "write" where the model says nothing.
+  the keys of `_PRIVILEGES`, and "write" where the model says nothing. Columns that the restricted
+  role may change in rows that it may otherwise only read stand in ``web_may_update``.
 
 `apply` is idempotent and runs after every migration, so a new table can't be without its policy.
 """
@@ -132,6 +133,14 @@ def _secure(cursor: object, *, model: type[Model], owner: str, roles: RolePasswo
                     table, sql.Identifier(role)
                 )
             )
+    changeable = getattr(model, "web_may_update", ())
+    if changeable:
+        columns = sql.SQL(", ").join(map(sql.Identifier, changeable))
+        execute(
+            sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(
+                columns, table, sql.Identifier(roles.web)
+            )
+        )
     for field in model._meta.concrete_fields:
         if field.db_returning and field.get_internal_type() in {"AutoField", "BigAutoField"}:
             execute(

@@ -135,6 +135,10 @@ class Invoice(models.Model):
     content_hash = models.BinaryField(max_length=32, null=True)
     created_at = models.DateTimeField(default=clock.now)
 
+    # Web and API take payments; documents are made and issued by jobs and commands alone.
+    web_access = "read"
+    web_may_update = ("status", "paid_minor", "paid_at")
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "id"], name="billing_invoice_tenant_id"),

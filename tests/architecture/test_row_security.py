@@ -281,6 +281,46 @@ def test_grants_are_what_the_models_say_and_no_more(worlds: tuple[World, World])
     assert granted == wanted
 
 
+def test_the_web_may_settle_an_invoice_and_neither_make_nor_issue_one(alpha: World) -> None:
+    web, _ = role_names()
+    assert rows(
+        """
+        SELECT c.relname, array_agg(a.attname ORDER BY a.attname)::text[]
+          FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) g
+          JOIN pg_class c ON c.oid = a.attrelid JOIN pg_roles r ON r.oid = g.grantee
+         WHERE c.relnamespace = current_schema()::regnamespace AND r.rolname = %s
+           AND g.privilege_type = 'UPDATE'
+         GROUP BY 1
+        """,
+        [web],
+    ) == [("billing_invoice", ["paid_at", "paid_minor", "status"])]
+    for statement in (
+        "UPDATE billing_invoice SET number = 'INV-1', total_minor = 1 WHERE status = 'draft'",
+        "INSERT INTO billing_invoice SELECT * FROM billing_invoice LIMIT 1",
+        "DELETE FROM billing_invoice WHERE status = 'draft'",
+    ):
+        with pytest.raises(DatabaseError) as refused, tenant_scope(alpha.tenant.id):
+            rows(statement + " RETURNING 1", alias=DEFAULT)
+        assert error_code(refused.value) == REFUSED
+
+
+def test_grants_on_columns_are_what_the_models_say(worlds: tuple[World, World]) -> None:
+    web, _ = role_names()
+    granted = rows(
+        """
+        SELECT coalesce(r.rolname, 'PUBLIC'), c.relname, a.attname, g.privilege_type
+          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          CROSS JOIN LATERAL aclexplode(a.attacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+         WHERE c.relnamespace = current_schema()::regnamespace AND g.grantee <> c.relowner
+        """
+    )
+    assert set(granted) == {
+        (web, model._meta.db_table, model._meta.get_field(name).column, "UPDATE")
+        for model in apps.get_models()
+        for name in getattr(model, "web_may_update", ())
+    }
+
+
 def test_views_ask_as_the_reader_and_no_copy_holds_tenants_data(
     worlds: tuple[World, World],
 ) -> None:
