@@ -15,13 +15,14 @@ A command parses its options, makes one service call and ends with `emit(documen
 What it guarantees:
 
 - `--json` prints exactly one JSON document on stdout, also for an error
-  (``{"error": {"code", "message", "field"}}``); all else goes to stderr.
+  (``{"error": {"code", "message", "field"}}``), wrong use included; all else goes to stderr.
 - Exit status 0: done. 1: a `DomainError`, no database, or `emit(..., failed=True)`.
   2: wrong use. 130: interrupted.
 - Never a traceback for bad input; `--traceback` asks for one. A fault of the program itself
   does show its traceback.
 """
 
+import errno
 import json
 import os
 import sys
@@ -50,6 +51,20 @@ from kernel.errors import DomainError
 Document = Mapping[str, Any] | Sequence[Any]
 
 _UNDEFINED_TABLE = "42P01"
+_UNREADABLE = frozenset(
+    {
+        errno.ENOENT,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
+"""What is wrong with the name of a file rather than with the machine."""
+_YEARS = range(1900, 3000)
+"""Those in which periods are reckoned (`kernel.period`)."""
 _INTERRUPTED_STATUS = 130
 
 
@@ -143,8 +158,8 @@ class SummitCommand(BaseCommand):
                 CommandFault(str(error), code="command_failed", returncode=error.returncode),
                 cause=error,
             )
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-            if error.filename is None:
+        except OSError as error:
+            if error.filename is None or error.errno not in _UNREADABLE:
                 raise
             self._fail(
                 WrongUse(f"{error.filename}: {error.strerror}", code="file_not_readable"),
@@ -161,9 +176,8 @@ class SummitCommand(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """As Django's, with the exit statuses of the module's text."""
+        options = self._options(argv)
         self._called_from_command_line = True
-        parser = self.create_parser(argv[0], argv[1])
-        options = vars(parser.parse_args(argv[2:]))
         args = options.pop("args", ())
         try:
             self.execute(*args, **options)
@@ -183,6 +197,24 @@ class SummitCommand(BaseCommand):
         finally:
             with suppress(DatabaseError):
                 connections.close_all()
+
+    def _options(self, argv: list[str]) -> dict[str, Any]:
+        """The options as given; wrong ones end the process with status 2."""
+        # Not said to be called from the command line, the parser raises what argparse would print
+        # itself, and there is a document to print as well.
+        parser = self.create_parser(argv[0], argv[1])
+        try:
+            for argument in argv[2:]:
+                if not _is_text(argument):
+                    raise CommandError(f"the argument {ascii(argument)[:80]} is not UTF-8 text")
+            return vars(parser.parse_args(argv[2:]))
+        except CommandError as error:
+            message = str(error).removeprefix("Error: ")
+            parser.print_usage(sys.stderr)
+            self.stderr.write(f"{parser.prog}: error: {message}", style_func=str)
+            if self.always_json or "--json" in argv[2:]:
+                self.stdout.write(self._encoded(WrongUse(message).document()))
+            sys.exit(WrongUse(message).returncode)
 
     def _fail(self, fault: CommandFault, *, cause: BaseException | None) -> NoReturn:
         if self._as_json and not self._emitted:
@@ -215,9 +247,12 @@ class SummitCommand(BaseCommand):
 def date_argument(text: str) -> date:
     """An option of the form `2026-03-01`, for `add_argument(type=…)`."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a date; write it as 2026-03-01") from None
+    if day.year not in _YEARS:
+        raise ArgumentTypeError(f"{text!r} is not in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return day
 
 
 def instant_argument(text: str) -> datetime:
@@ -230,7 +265,18 @@ def instant_argument(text: str) -> datetime:
         raise ArgumentTypeError(
             f"{text!r} is not an instant with an offset; write it as 2026-03-01T00:00:00+08:00"
         )
+    # The first and last year stay free for other zones' days.
+    if instant.year not in _YEARS[1:-1]:
+        raise ArgumentTypeError(f"{text!r} is not in the years {_YEARS[1]} to {_YEARS[-2]}")
     return instant
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 come as halves of surrogate pairs
+        return False
+    return True
 
 
 def plain_text(document: Any, *, indent: int = 0) -> str:

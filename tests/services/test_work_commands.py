@@ -49,6 +49,8 @@ class Command(SummitCommand):
             raise WrongUse("--from is after --to; swap them")
         if what == "file":
             open("/nowhere/at/all")
+        if what == "long-name":
+            open("/" + 5000 * "x")
         if what == "query":
             with connections["default"].cursor() as cursor:
                 cursor.execute("SELECT 1")
@@ -110,6 +112,7 @@ def test_a_check_that_failed_is_status_1_with_its_document() -> None:
         (["refuse"], 1, "tiers_overlap", "tiers overlap; mend them"),
         (["misuse"], 2, "wrong_use", "--from is after --to"),
         (["file"], 2, "file_not_readable", "/nowhere/at/all: No such file"),
+        (["long-name"], 2, "file_not_readable", "File name too long"),
         (["query"], 1, "database_unavailable", "Check DATABASE_URL"),
     ],
 )
@@ -137,13 +140,30 @@ def test_errors_that_the_user_can_mend(
         (["work", "--on", "1 March"], "write it as 2026-03-01"),
         (["work", "--at", "2026-03-01T00:00:00"], "instant with an offset"),
         (["work", "--at", "soon"], "instant with an offset"),
+        (["work", "--on", "1899-12-31"], "not in the years 1900 to 2999"),
+        (["work", "--at", "9999-12-31T23:59:59-12:00"], "not in the years 1901 to 2998"),
+        (["work", "--at", "0001-01-01T00:00:00+14:00"], "not in the years 1901 to 2998"),
+        ([os.fsdecode(b"\xff")], "not UTF-8"),
     ],
 )
 def test_wrong_use_is_status_2(arguments: list[str], words: str) -> None:
     done = probe(*arguments)
     assert done.returncode == 2
+    assert done.stdout == ""
     assert words in done.stderr
+    assert "usage: " in done.stderr
     assert "Traceback" not in done.stderr
+    as_json = probe("--json", *arguments)
+    assert as_json.returncode == 2
+    error = json.loads(as_json.stdout)["error"]
+    assert error["code"] == "wrong_use"
+    assert words in error["message"]
+
+
+def test_help_is_no_error() -> None:
+    done = probe("--help")
+    assert done.returncode == 0
+    assert "--json" in done.stdout
 
 
 def test_a_fault_of_the_program_shows_its_traceback() -> None:
