@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 
 from billing.invoicing.listings import OVERDUE, invoice_rows, receivables
+from billing.invoicing.services.preview_next_invoice import preview_next_invoice
 from billing.subscriptions.queries import subscriptions_of
 from kernel import clock
 from kernel.period import Period, local_day
@@ -23,6 +24,7 @@ from tenants.permissions import MemberAction
 from tenants.queries import apps_of, memberships_of, tenant_profile_by_id
 from ui.plan_terms import plan_name
 from ui.sign_in import sign_in_first
+from ui.working import shown_line
 
 _SPARK_DAYS = 30
 
@@ -64,6 +66,7 @@ def home(request: HttpRequest, here: Here) -> HttpResponse:
     )
     today = local_day(now, zone_named(profile.timezone))
     subscription, period = running[0] if running else (None, None)
+    upcoming = preview_next_invoice(tenant_id=here.tenant_id, now=now) if sees_invoices else None
     return page(
         request,
         here,
@@ -78,6 +81,8 @@ def home(request: HttpRequest, here: Here) -> HttpResponse:
         else "",
         period=period,
         used=_used(here.tenant_id, period=period, today=today, zone=profile.timezone),
+        upcoming=upcoming,
+        lines=[shown_line(line) for line in upcoming.lines] if upcoming else [],
         unpaid=unpaid.rows if sees_invoices else (),
         overdue=[row for row in unpaid.rows if row.state == OVERDUE] if sees_invoices else [],
         receivables=receivables(now=now, tenant_id=here.tenant_id) if sees_invoices else (),
