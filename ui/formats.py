@@ -4,7 +4,7 @@ Pure: the language is an argument. The template filters in `ui.templatetags.summ
 """
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -53,6 +53,12 @@ def quantity_text(value: Decimal | int, *, language: str) -> str:
     places = max(0, -int(number.as_tuple().exponent))
     pattern = "#,##0." + "0" * places if places else "#,##0"
     return str(format_decimal(number, pattern, locale=locale_of(language))).replace("-", "−")
+
+
+def short_quantity_text(value: Decimal, *, language: str) -> str:
+    """A quantity to four decimals, for where the exact one stands beside or below it."""
+    rounded = value.quantize(Decimal("0.0001"), rounding=ROUND_HALF_UP)
+    return quantity_text(rounded, language=language)
 
 
 def date_text(value: date, *, language: str) -> str:

@@ -110,7 +110,7 @@ def shown_line(line: BilledLine) -> ShownLine:
         position=line.position,
         title=_title(line),
         note=reading.note(line),
-        quantity=formats.quantity_text(line.quantity, language=language),
+        quantity=formats.short_quantity_text(line.quantity, language=language),
         unit_price=""
         if line.unit_price is None
         else formats.price_text(line.unit_price, line.amount.currency, language=language),
@@ -148,7 +148,7 @@ class _Reading:
     def note(self, line: BilledLine) -> str:
         parts = []
         if self.aggregation:
-            parts.append(self._aggregated())
+            parts.append(self._aggregated(value=self._short(self.aggregation.get("value", "0"))))
         elif line.kind == "recurring":
             parts.append(
                 _("Recurring fee, in advance")
@@ -156,7 +156,9 @@ class _Reading:
                 else _("Recurring fee, in arrears")
             )
         if "included" in self.working:
-            parts.append(_("%(quantity)s included") % {"quantity": self._quantity("included")})
+            parts.append(
+                _("%(quantity)s included") % {"quantity": self._short(self.working["included"])}
+            )
         if self._is_part():
             parts.append(_("%(share)s of the period") % {"share": self.working["proration"]})
         return " · ".join(parts)
@@ -164,7 +166,7 @@ class _Reading:
     def steps(self, line: BilledLine) -> Iterator[str]:
         working = self.working
         if self.aggregation:
-            yield self._aggregated()
+            yield self._aggregated(value=self._number(self.aggregation.get("value", "0")))
         if "converted" in working:
             yield _("Converted to the price's unit: %(quantity)s") % {
                 "quantity": self._quantity("converted")
@@ -245,9 +247,8 @@ class _Reading:
             ),
         )
 
-    def _aggregated(self) -> str:
+    def _aggregated(self, *, value: str) -> str:
         told = self.aggregation
-        value = self._number(told.get("value", "0"))
         decided = told.get("decided_by") or []
         name = told.get("name")
         if name in {"max_day", "kth_max_day", "p95_day"} and decided:
@@ -308,6 +309,9 @@ class _Reading:
 
     def _number(self, text: str) -> str:
         return formats.quantity_text(Decimal(text), language=self.language)
+
+    def _short(self, text: str) -> str:
+        return formats.short_quantity_text(Decimal(text), language=self.language)
 
     def _price(self, text: str) -> str:
         return formats.price_text(Decimal(text), self.currency, language=self.language)

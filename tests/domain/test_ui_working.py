@@ -23,7 +23,13 @@ HALF = Period.of_days(date(2026, 3, 17), date(2026, 4, 1), ZONE)
 DAYS = {date(2026, 3, day): Decimal(20 + day) for day in range(1, 32)}
 
 
-def lines(price: dict[str, Any], *, served: Period = MARCH, **plan: Any) -> list[ShownLine]:
+def lines(
+    price: dict[str, Any],
+    *,
+    served: Period = MARCH,
+    days: dict[date, Decimal] = DAYS,
+    **plan: Any,
+) -> list[ShownLine]:
     """The shown lines of a plan with that one price over a March of 21 to 51 users."""
     document = {"key": "p", "currency": "CNY", "prices": [{"key": "one", **price}], **plan}
     terms = parse_plan(document, known_meters={"dau", "messages"})
@@ -36,7 +42,7 @@ def lines(price: dict[str, Any], *, served: Period = MARCH, **plan: Any) -> list
             period=MARCH,
             served=served,
             zone=ZONE,
-            usage={UsageKey(app="chat", meter="dau"): DAYS},
+            usage={UsageKey(app="chat", meter="dau"): days},
             apps=("chat",),
             timing=timing,
         )
@@ -200,3 +206,21 @@ def test_plan_sheet_puts_the_terms_into_words() -> None:
         )
     with translation.override("zh-hans"):
         assert plan_sheet(document).name == "专业版"
+
+
+def test_long_decimals_are_short_above_and_exact_in_the_working() -> None:
+    price = {
+        **DAU,
+        "period_aggregation": "mean_day",
+        "model": "per_unit",
+        "unit_price": "1",
+        "included": "1",
+    }
+    with translation.override("en"):
+        (line,) = lines(price, served=HALF)
+        assert line.note == "Mean of 15 days: 44 · 1 included"
+        days = {date(2026, 3, 1): Decimal(100)}
+        (line,) = lines(price, days=days)
+    assert line.note == "Mean of 31 days: 3.2258 · 1 included"
+    assert line.quantity == "2.2258"
+    assert line.steps[0] == "Mean of 31 days: 3.225806451612903226"
