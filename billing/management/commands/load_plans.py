@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from billing.catalog.services import load_plans
 from kernel import clock
+from kernel.documents import parse_json
 from kernel.errors import DomainError
 from metering.meters.domain import METERS
 from tenants.scope import system_scope
@@ -63,15 +64,16 @@ class Command(SummitCommand):
 
 def _read(file: str) -> Sequence[Mapping[str, Any]]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        content = json.loads(text)
+        text = (
+            sys.stdin.buffer.read().decode("utf-8-sig")
+            if file == "-"
+            else Path(file).read_text(encoding="utf-8-sig")
+        )
     except UnicodeDecodeError:
         raise WrongUse(f"{file} is not UTF-8 text.", code="not_utf8") from None
-    except json.JSONDecodeError as error:
-        raise CommandFault(
-            f"{file} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.",
-            code="not_json",
-        ) from None
+    parse_json(text)  # refuses what would be guessed at: a key that stands twice, NaN, huge numbers
+    # A number with decimals stays a float, which the plan's own check refuses by its place.
+    content = json.loads(text)
     if isinstance(content, Mapping) and isinstance(content.get("plans"), list):
         content = content["plans"]
     documents = content if isinstance(content, list) else [content]
