@@ -254,7 +254,19 @@ def test_a_live_event_is_refused_by_a_test_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"id": 1, "type": 2}', b"{}"]
+    "payload",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"id": 1, "type": 2}',
+        b'{"id": "evt_\\u0000", "type": "x", "livemode": false}',
+        b'{"id": "evt_1", "type": "\\ud800", "livemode": false}',
+        b"{}",
+    ],
 )
 def test_a_signed_body_that_is_no_event_is_refused(payload: bytes) -> None:
     refused(send(payload), "unreadable_event")
@@ -275,6 +287,18 @@ def test_no_missing_or_empty_field_breaks_the_handler(gone: str, value: str | No
     run_pending(now=NOW, kinds=WORK)
 
     assert answer.status_code == (400 if gone == "livemode" else 200)
+    assert all(row.worked_at is not None for row in events())
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud800"])
+def test_text_that_no_database_takes_breaks_nothing(odd: str) -> None:
+    event = an_event(intent_id="pi_unknown" + odd)
+    event["api_version"] = odd
+
+    answer = send(json.dumps(event).encode())
+    run_pending(now=NOW, kinds=WORK)
+
+    assert answer.status_code == 200
     assert all(row.worked_at is not None for row in events())
 
 

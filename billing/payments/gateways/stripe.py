@@ -185,8 +185,8 @@ class StripeGateway:
             event_id, kind = event["id"], event["type"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EventRefused("unreadable_event", "The body is not an event.") from error
-        if not (isinstance(event_id, str) and isinstance(kind, str) and event_id and kind):
-            raise EventRefused("unreadable_event", "The event has no id or no type.")
+        if not (event_id and kind and _text(event_id) == event_id and _text(kind) == kind):
+            raise EventRefused("unreadable_event", "The event has no usable id or type.")
         if len(event_id) > 200 or len(kind) > 100:
             raise EventRefused("unreadable_event", "The event's id or type is too long.")
         if event.get("livemode") is not self.livemode:
@@ -296,7 +296,10 @@ def _unknown() -> OutcomeUnknown:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """The text, or "" for anything else; without what no database takes: NUL, half surrogate pairs."""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\0", "").encode("utf-8", errors="replace").decode()
 
 
 def _instant(value: object, *, default: datetime) -> datetime:
