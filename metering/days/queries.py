@@ -94,7 +94,8 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
-_MOST_DAYS: Final = {Granularity.HOUR: 31, Granularity.DAY: 3700, Granularity.MONTH: 3700}
+_MOST_DAYS: Final = {Granularity.HOUR: 31, Granularity.DAY: 40_000, Granularity.MONTH: 40_000}
+"""A century of days, so that all usage of an app can be asked for at once."""
 _AN_INSTANT: Final = timedelta(microseconds=1)
 
 

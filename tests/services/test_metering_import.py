@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -276,6 +277,26 @@ def test_an_unknown_plan_is_told_before_anything_is_read(tmp_path: Path) -> None
     assert (status, document["error"]["code"]) == (1, "plan_not_found")
     with system_scope(purpose="test"):
         assert not Tenant.objects.exists()
+
+
+def test_imports_at_once_make_each_tenant_once_and_lose_no_row(tmp_path: Path) -> None:
+    apps = [f"app-{n}" for n in range(20)]
+    files = [
+        written(
+            tmp_path,
+            f"{name}.csv",
+            b"".join(rows(3, app=app, start=start) for app in apps),
+        )
+        for name, start in (("first", 0), ("second", 3), ("third", 6))
+    ]
+    with ThreadPoolExecutor(len(files)) as pool:
+        outcomes = list(
+            pool.map(lambda file: run("import_usage", file, *COLUMNS, *SHANGHAI), files)
+        )
+    assert [status for status, _, _ in outcomes] == [0, 0, 0]
+    with system_scope(purpose="test"):
+        assert Tenant.objects.count() == App.objects.count() == len(apps)
+        assert Event.objects.count() == 3 * 3 * len(apps)
 
 
 def test_an_import_killed_at_any_moment_and_run_again_is_as_if_never_killed(tmp_path: Path) -> None:

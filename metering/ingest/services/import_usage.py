@@ -218,7 +218,10 @@ class _Apps:
                 try:
                     self._create([each], plan_key=new_tenants.plan_key)
                 except DomainError as error:
-                    self._known[each.key] = Refusal(code=error.code, detail=error.message)
+                    # Another import may have been faster; then its app is the one that is wanted.
+                    self._find({each.key})
+                    if self._known[each.key] is None:
+                        self._known[each.key] = Refusal(code=error.code, detail=error.message)
 
     def _create(self, wanted: Sequence[NewTenant], *, plan_key: str) -> None:
         with transaction.atomic(using=current_alias()):
