@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.account.internal.flows.login import record_authentication
 from django.db import connections
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.test import Client
 
 from billing.invoicing.models import BillingRun
@@ -156,6 +158,11 @@ def form_of(values: dict[str, str]) -> dict[str, str]:
 def signed_in(user: User) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(user)
+    # As after a sign-in just now, so that no page asks for the password again before it looks.
+    request = HttpRequest()
+    request.session = session = client.session
+    record_authentication(request, user, "password")
+    session.save()
     return client
 
 
