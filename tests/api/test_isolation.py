@@ -158,10 +158,10 @@ def form_of(values: dict[str, str]) -> dict[str, str]:
 def signed_in(user: User) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(user)
-    # As after a sign-in just now, so that no page asks for the password again before it looks.
+    # As after giving the password again, so that no page asks for it before it looks.
     request = HttpRequest()
     request.session = session = client.session
-    record_authentication(request, user, "password")
+    record_authentication(request, user, "password", reauthenticated=True)
     session.save()
     return client
 
