@@ -127,6 +127,7 @@ class Endpoint(APIView):
         # Plain Django responses (files, stored answers) come through here as well.
         finished = super().finalize_response(request, response, *args, **kwargs)
         finished.headers.setdefault("Cache-Control", "no-store")
+        finished.headers["Content-Language"] = "en"
         finished.headers["X-Request-Id"] = request_id_of(request)
         return finished
 

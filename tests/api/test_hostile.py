@@ -148,7 +148,7 @@ def test_bodies_that_are_no_good_json(path: str, body: bytes, alpha: World) -> N
     taken = time.perf_counter() - start
     assert 400 <= answer.status_code < 500, answer.content
     assert_answered(answer)
-    assert taken < 1
+    assert taken < 3  # far from it, but other tests may run beside
     assert rows_of(alpha.tenant.id) == before
 
 
