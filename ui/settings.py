@@ -93,6 +93,7 @@ ACCOUNT_ADAPTER: Final = "ui.sign_in.SignInAdapter"
 ACCOUNT_LOGIN_METHODS: Final = {"email"}
 ACCOUNT_SIGNUP_FIELDS: Final = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD: Final = None
+ACCOUNT_USER_DISPLAY: Final = "ui.sign_in.shown_name"
 # People are invited by the operator or by a tenant's owner, who vouch for the address.
 ACCOUNT_EMAIL_VERIFICATION: Final = "none"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE: Final = True
@@ -125,6 +126,7 @@ EXPORTED: Final = (
     "ACCOUNT_LOGIN_METHODS",
     "ACCOUNT_SIGNUP_FIELDS",
     "ACCOUNT_USER_MODEL_USERNAME_FIELD",
+    "ACCOUNT_USER_DISPLAY",
     "ACCOUNT_EMAIL_VERIFICATION",
     "ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE",
     "ACCOUNT_LOGOUT_REDIRECT_URL",

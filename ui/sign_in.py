@@ -1,5 +1,7 @@
 """How people sign in: by e-mail address and password, with a second factor when they set one up."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,6 +13,11 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth shi
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+
+def shown_name(user: Any) -> str:
+    """How messages and mails about signing in address a person."""
+    return str(user.name or user.email)
 
 
 def no_such_page(request: HttpRequest) -> HttpResponse:
