@@ -363,7 +363,10 @@ def _logins(path: Path) -> list[str]:
     try:
         logins = json.loads(path.read_text(encoding="utf-8"))["logins"]
     except (FileNotFoundError, ValueError, KeyError):
-        return []
+        return [
+            "Make a login: .venv/bin/python manage.py create_user --email you@example.com --staff admin",
+            "",
+        ]
     rows = [(each["email"], each["password"], each["description"]) for each in logins]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [
