@@ -139,7 +139,7 @@ def _populate() -> None:
     for number in range(FILLERS):
         a_tenant(f"filler-{number:02}", apps=(f"filler-app-{number:02}",))
     with system_scope(purpose="test"):
-        Tenant.objects.filter(key="filler-00").update(name="Unbroken" * 25)
+        Tenant.objects.filter(key="filler-00").update(name="Enduring" * 25)
         for email, role in (("finance@summit.test", "finance"), ("sales@summit.test", "sales")):
             User.objects.create_user(email, PASSWORD, name=role.title(), staff_role=role)
         for email, tenant, role in (
