@@ -57,22 +57,35 @@ def ensure_ready() -> None:
     A database of the operator's own that holds an older schema is not migrated behind his back:
     `manage.py setup_database` does that.
     """
-    with connections[OWNER].cursor() as cursor:
-        cursor.execute("SELECT to_regclass('summit_schema')")
-        known = ""
-        empty = cursor.fetchone()[0] is None
-        if not empty:
-            cursor.execute("SELECT fingerprint FROM summit_schema")
-            (known,) = cursor.fetchone() or ("",)
-    connections[OWNER].close()
+    known = _known_fingerprint()
     embedded = not settings.DATABASE_URL
-    if empty or (embedded and known != fingerprint()):
+    if known is None or (embedded and known != fingerprint()):
         set_up(verbosity=0)
 
 
+def is_current() -> bool:
+    """Whether set-up would change nothing: the same migrations, models, grants and SECRET_KEY."""
+    return _known_fingerprint() == fingerprint()
+
+
+def _known_fingerprint() -> str | None:
+    """What the last set-up left; None for an empty database."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('summit_schema')")
+        known = None
+        if cursor.fetchone()[0] is not None:
+            cursor.execute("SELECT fingerprint FROM summit_schema")
+            (known,) = cursor.fetchone() or ("",)
+    connections[OWNER].close()
+    return known
+
+
 def fingerprint() -> str:
-    """Changes whenever a migration, a model's table or the row security changes."""
-    digest = hashlib.sha256()
+    """Changes whenever a migration, a model's table, the row security or SECRET_KEY changes.
+
+    The roles' passwords follow from SECRET_KEY, so that a new one needs a new set-up.
+    """
+    digest = hashlib.sha256(roles.password_of("fingerprint").encode())
     for config in sorted(apps.get_app_configs(), key=lambda each: each.label):
         root = Path(config.path)
         for path in sorted(root.rglob("migrations/*.py")):

@@ -2,14 +2,25 @@
 
 from typing import Any
 
+from django.core.management.base import CommandParser
+
 from config import database
 from work.commands import SummitCommand
 
 
 class Command(SummitCommand):
-    help = "Migrate, then make the restricted roles, grants and row-security policies."
+    help = (
+        "Migrate, then make the restricted roles, grants and row-security policies; at once where "
+        "nothing has changed since the last time."
+    )
     requires_database = False
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        database.set_up(verbosity=options["verbosity"])
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--force", action="store_true", help="Do it all again, though nothing has changed."
+        )
+
+    def handle(self, *args: Any, force: bool, **options: Any) -> None:
+        if force or not database.is_current():
+            database.set_up(verbosity=options["verbosity"])
         self.emit({"fingerprint": database.fingerprint()}, text="The database is ready.")
