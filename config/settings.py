@@ -63,6 +63,15 @@ DATABASES = {
     "jobs": {**_DATABASE},
     "owner": {**_DATABASE, "CONN_MAX_AGE": 0},
 }
+CACHES = {
+    "default": {
+        # Limits of tries hold for all web processes together, also after a restart; each is taken
+        # under a lock, so that tries at once are counted one by one.
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "tenants_shared_memory",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 DATABASE_ROUTERS = ["work.connections.ScopeRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SUMMIT_ENSURE_DATABASE = "config.database.ensure_ready"
@@ -110,6 +119,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.behind_proxy else None
 X_FRAME_OPTIONS = "DENY"
+# Our own proxy names the client last in X-Forwarded-For; without it the header is anybody's word.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if ENVIRONMENT.behind_proxy else 0
 
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -255,3 +255,18 @@ class IdempotentRequest(models.Model):
 
     def __str__(self) -> str:
         return f"request {self.pk}"
+
+
+class SharedMemory(models.Model):
+    """What all web processes remember together, such as tries to sign in: rows of Django's database
+    cache, whose columns these are. A process's own memory would give each process its own limit."""
+
+    cache_key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "tenants_shared_memory"
+
+    def __str__(self) -> str:
+        return self.cache_key

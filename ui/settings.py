@@ -101,6 +101,8 @@ ACCOUNT_LOGOUT_REDIRECT_URL: Final = "/accounts/login/"
 ACCOUNT_PREVENT_ENUMERATION: Final = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX: Final = ""
 ACCOUNT_REAUTHENTICATION_TIMEOUT: Final = 300
+# Failures, for an address of the network and for an account; what isn't named is as allauth has it.
+ACCOUNT_RATE_LIMITS: Final = {"login_failed": "10/m/ip,5/5m/key,20/h/key"}
 ACCOUNT_SESSION_REMEMBER: Final = False
 MFA_SUPPORTED_TYPES: Final = ["totp", "recovery_codes"]
 # As with passwords: whoever invited the person vouched for the address.
@@ -133,6 +135,7 @@ EXPORTED: Final = (
     "ACCOUNT_PREVENT_ENUMERATION",
     "ACCOUNT_EMAIL_SUBJECT_PREFIX",
     "ACCOUNT_REAUTHENTICATION_TIMEOUT",
+    "ACCOUNT_RATE_LIMITS",
     "ACCOUNT_SESSION_REMEMBER",
     "MFA_SUPPORTED_TYPES",
     "MFA_ALLOW_UNVERIFIED_EMAIL",

@@ -2,6 +2,7 @@
 is dangerous."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from allauth.mfa.adapter import get_adapter
@@ -12,23 +13,18 @@ from allauth.mfa.totp.internal.auth import (
     yield_hotp_counters_from_time,
 )
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
 from kernel import clock
 from tenants.domain import Role
-from tenants.models import ApiKey, Member, User
+from tenants.models import ApiKey, Member, SharedMemory, User
 from tenants.scope import system_scope
 from tenants.services.people import NewPerson, add_member
 from tests.factories import a_tenant
 
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(autouse=True)
-def no_limits_reached() -> None:
-    """The limits of tries are kept in the cache, which outlives a test."""
-    cache.clear()
 
 
 @pytest.fixture
@@ -157,3 +153,26 @@ def test_nobody_gives_themselves_the_address_of_somebody_who_is_yet_to_come(
         )
     assert made.created
     assert made.user_id != owner.pk
+
+
+def test_wrong_passwords_at_once_are_counted_one_by_one_for_all_processes(owner: User) -> None:
+    clients = [Client(REMOTE_ADDR=f"192.0.2.{n}") for n in range(12)]
+
+    def guess(client: Client) -> bool:
+        try:
+            answer = client.post(
+                reverse("account_login"), {"login": owner.email, "password": "wrong guess"}
+            )
+            return b"Too many failed login attempts" in answer.content
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        refused = list(pool.map(guess, clients))
+
+    assert refused.count(False) <= 5
+    # In the database, where every web process finds them, and without the address itself.
+    keys = list(SharedMemory.objects.values_list("cache_key", flat=True))
+    assert any("login_failed" in key for key in keys)
+    assert not any(owner.email in key for key in keys)
+    assert sign_in(Client(REMOTE_ADDR="192.0.2.99")) == ""
