@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -67,13 +66,12 @@ def answer_once(
     endpoint: str,
     content: object,
     call: Callable[[], Answer],
-    own_scope: bool = False,
 ) -> HttpResponse:
     """The answer of `call`, which runs inside the caller's tenant scope, at most once for a key.
 
     `endpoint` names the address, `content` is all that makes two calls the same (values that
-    `kernel.canonical` takes): body and parts of the address. With `own_scope` the call opens its
-    scopes itself, since it speaks to an outside service; it must rest on a business key of its own.
+    `kernel.canonical` takes): body and parts of the address. A call that speaks to an outside service
+    is not for here: no transaction may be open meanwhile.
 
     Raises Invalid `bad_idempotency_key`, Conflict `idempotency_key_reused` for other content under
     the key, `call_in_progress` while the first call runs, and what `call` raises.
@@ -82,7 +80,7 @@ def answer_once(
     key = request.headers.get(HEADER)
     with originating(request):
         if key is None:
-            with _scope(tenant_id, own_scope=own_scope):
+            with tenant_scope(tenant_id):
                 answer = call()
             return _response(JSONRenderer().render(answer.data), status=answer.status)
         _check_key(key)
@@ -95,19 +93,14 @@ def answer_once(
         if isinstance(claimed, HttpResponse):
             return claimed
         try:
-            with _scope(tenant_id, own_scope=own_scope):
+            with tenant_scope(tenant_id):
                 answer = call()
                 body = JSONRenderer().render(answer.data)
-                with _scope(tenant_id, own_scope=not own_scope):
-                    _store(claimed, body=body, status=answer.status)
+                _store(claimed, body=body, status=answer.status)
         except BaseException:
             _release(claimed)
             raise
     return _response(body, status=answer.status)
-
-
-def _scope(tenant_id: UUID, *, own_scope: bool) -> AbstractContextManager[None]:
-    return nullcontext() if own_scope else tenant_scope(tenant_id)
 
 
 def _check_key(key: str) -> None:
