@@ -230,6 +230,12 @@ def test_period_aggregations(
     assert found == value
 
 
+def test_the_first_highest_day_is_the_highest() -> None:
+    counted = counted_events(FOUR, window=MARCH, passing={})
+    found = aggregate_period(P.KTH_MAX_DAY, A.COUNT, counted, window=MARCH, zone=SHANGHAI)
+    assert found == 2
+
+
 def test_a_day_without_events_is_above_one_below_zero() -> None:
     counted = [event("1", "2026-03-01T10:00", "-5")]
 
