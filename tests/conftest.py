@@ -96,6 +96,11 @@ def empty_tables() -> None:
             f"TRUNCATE {tables} RESTART IDENTITY CASCADE;"
             "SET session_replication_role = DEFAULT"
         )
+        # Set-up fills this table, so it is not emptied but put back.
+        cursor.execute(
+            "UPDATE billing_seller SET name = 'Your company', address = '', tax_id = '',"
+            " country = '', bank_details = '', number_prefix = 'INV'"
+        )
 
 
 def assert_ledger_balances() -> None:

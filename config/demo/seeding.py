@@ -24,6 +24,7 @@ from billing.catalog.queries import versions_of
 from billing.catalog.services import load_plans
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import Invoice
+from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.run_billing import execute_run, scheduled_run_of
 from billing.payments.domain import Gateway, Method, bank_reference
 from billing.payments.services.book_payment import Receipt, book_payment, lock_invoice
@@ -314,6 +315,7 @@ class _Play:
         opening = local_midnight(self._world.first_on, HOME_ZONE) - 30 * _ONE_DAY
         with clock.moved_to(opening), _scope():
             people.make_staff(self._logins, now=opening, actor=ACTOR)
+            describe_seller(changes=SELLER, now=opening, actor=ACTOR)
             finance = User.objects.filter(staff_role=StaffRole.FINANCE).order_by("pk").first()
             self._finance = "" if finance is None else f"user:{finance.pk}"
             if not versions_of(plan_key="starter"):
@@ -476,6 +478,15 @@ def _enrolled(tenant: DemoTenant) -> UUID:
         actor=ACTOR,
     )
     return created.id
+
+
+SELLER: Final[Mapping[str, str]] = {
+    "name": "峰会通讯科技（上海）有限公司 · Summit Messaging (Shanghai) Co., Ltd.",
+    "address": "100 Century Avenue, Pudong\nShanghai 200120, China",
+    "country": "CN",
+    "tax_id": "91310000DEMO000000",
+    "bank_details": "Demo Bank, Shanghai Branch\nAccount 0000 0000 0000 0000",
+}
 
 
 def _load(documents: Sequence[Mapping[str, Any]], *, now: datetime) -> None:

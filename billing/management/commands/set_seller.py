@@ -1,0 +1,31 @@
+"""Say who issues the invoices."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from billing.invoicing.services.describe_seller import FIELDS, describe_seller
+from kernel import clock
+from tenants.scope import system_scope
+from work.commands import SummitCommand
+
+
+class Command(SummitCommand):
+    help = (
+        "Say who issues the invoices: what is given is changed, and the whole is printed. Without "
+        "options it only prints."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", help="The legal entity's name.")
+        parser.add_argument("--address", help="Its address; lines are separated by line breaks.")
+        parser.add_argument("--tax-id")
+        parser.add_argument("--country", help="Two letters, such as CN.")
+        parser.add_argument("--bank-details", help="What a bank transfer needs.")
+        parser.add_argument("--number-prefix", help="How invoice numbers begin, such as INV.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        changes = {field: options[field] for field in FIELDS if options[field] is not None}
+        with system_scope(purpose="describe the seller", actor="command"):
+            seller = describe_seller(changes=changes, now=clock.now(), actor="command:set_seller")
+        self.emit(seller)
