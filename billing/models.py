@@ -3,18 +3,23 @@
 from billing.catalog.models import Plan, PlanVersion
 from billing.invoicing.models import (
     BillingRun,
+    CreditNote,
+    CreditNoteLine,
     Invoice,
     InvoiceFile,
     InvoiceLine,
     NumberSeries,
     Seller,
 )
-from billing.ledger.models import JournalEntry, JournalTransaction, LedgerAccount
+from billing.ledger.models import BalanceLot, JournalEntry, JournalTransaction, LedgerAccount
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.models import Subscription, SubscriptionPhase
 
 __all__ = [
+    "BalanceLot",
     "BillingRun",
+    "CreditNote",
+    "CreditNoteLine",
     "Invoice",
     "InvoiceFile",
     "InvoiceLine",
@@ -26,4 +31,5 @@ __all__ = [
     "PlanVersion",
     "Seller",
     "Subscription",
+    "SubscriptionPhase",
 ]

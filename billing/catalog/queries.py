@@ -1,5 +1,6 @@
 """Reading the catalogue."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 from billing.catalog.domain import parse_plan
 from billing.catalog.models import PlanVersion
 from billing.rating.terms import PlanTerms
+from kernel.errors import NotFound
 from metering.meters.domain import METERS
 
 
@@ -44,6 +46,22 @@ def versions_of(*, plan_key: str) -> list[StoredVersion]:
         .select_related("plan")
         .order_by("number")
     ]
+
+
+def in_force(versions: Sequence[StoredVersion], *, day: date) -> StoredVersion:
+    """The latest of a plan's versions in force on a day; before the first one's date, the first."""
+    found = [each for each in versions if each.effective_from is None or each.effective_from <= day]
+    return found[-1] if found else versions[0]
+
+
+def version_in_force(*, plan_key: str, day: date) -> StoredVersion:
+    """The plan's version in force on a local day. Raises NotFound `plan_not_found`."""
+    versions = versions_of(plan_key=plan_key)
+    if not versions:
+        raise NotFound(
+            "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
+        )
+    return in_force(versions, day=day)
 
 
 def latest_versions(*, limit: int, after_key: str = "") -> list[StoredVersion]:

@@ -7,11 +7,12 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.catalog.models import PlanVersion
 from billing.catalog.queries import terms_of
-from billing.invoicing.drafting import Contract
+from billing.invoicing.drafting import Contract, HeldVersion
 from billing.rating.usage import Usage, UsageKey
-from billing.subscriptions.domain import Anchor, Cadence
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.domain import Anchor, Cadence, Pace
+from billing.subscriptions.models import Subscription, SubscriptionPhase
 from kernel.period import local_day
 from metering import queries as metering
 from metering.queries import Span
@@ -19,7 +20,8 @@ from tenants.models import App
 
 
 def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract]:
-    """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. One query."""
+    """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. Two
+    queries."""
     rows = list(subscriptions)
     apps: dict[UUID, list[str]] = defaultdict(list)
     tenant_ids = {row.tenant_id for row in rows}
@@ -27,7 +29,14 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
         App.objects.filter(tenant_id__in=tenant_ids).order_by("key").values_list("tenant_id", "key")
     ):
         apps[tenant_id].append(key)
-    return {row.id: _contract(row, apps[row.tenant_id]) for row in rows}
+    phases: dict[UUID, list[SubscriptionPhase]] = defaultdict(list)
+    for phase in (
+        SubscriptionPhase.objects.filter(tenant_id__in=tenant_ids, subscription__in=rows)
+        .select_related("plan_version")
+        .order_by("subscription_id", "starts_on")
+    ):
+        phases[phase.subscription_id].append(phase)
+    return {row.id: _contract(row, apps[row.tenant_id], phases[row.id]) for row in rows}
 
 
 def load_usage(*, spans: Sequence[Span], meters: Iterable[str]) -> dict[UUID, Usage]:
@@ -49,25 +58,45 @@ def app_keys(tenant_ids: Sequence[UUID]) -> Mapping[UUID, str]:
     return dict(App.objects.filter(tenant_id__in=set(tenant_ids)).values_list("id", "key"))
 
 
-def _contract(row: Subscription, apps: Sequence[str]) -> Contract:
-    version = row.plan_version
-    terms = terms_of(version_id=version.id, document=version.document)
+def _contract(
+    row: Subscription, apps: Sequence[str], phases: Sequence[SubscriptionPhase]
+) -> Contract:
     zone = ZoneInfo(row.timezone)
+    if phases:
+        versions = [_held(phase.plan_version, phase.starts_on) for phase in phases]
+    else:
+        versions = [_held(row.plan_version, row.starts_on)]
+    first = versions[0].terms
     return Contract(
         subscription_id=row.id,
         tenant_id=row.tenant_id,
         tenant_key=row.tenant.key,
         language=row.tenant.language,
-        plan_version_id=version.id,
-        plan_version=version.number,
-        terms=terms,
+        versions=versions,
         cadence=Cadence(
             starts_on=row.starts_on,
             ends_on=local_day(row.ends_at, zone) if row.ends_at else None,
             anchor=Anchor(row.anchor),
-            interval=terms.interval,
-            interval_count=terms.interval_count,
+            interval=first.interval,
+            interval_count=first.interval_count,
             zone=zone,
+            paces=tuple(
+                Pace(
+                    starts_on=held.starts_on,
+                    interval=held.terms.interval,
+                    interval_count=held.terms.interval_count,
+                )
+                for held in versions[1:]
+            ),
         ),
         apps=tuple(apps),
+    )
+
+
+def _held(version: PlanVersion, starts_on: date) -> HeldVersion:
+    return HeldVersion(
+        starts_on=starts_on,
+        plan_version_id=version.id,
+        number=version.number,
+        terms=terms_of(version_id=version.id, document=version.document),
     )

@@ -15,6 +15,11 @@ class InvoiceStatus(StrEnum):
 
 class InvoiceKind(StrEnum):
     SUBSCRIPTION = "subscription"
+    """At a boundary of its periods."""
+    CHANGE = "change"
+    """At once, for a change of plan."""
+    FINAL = "final"
+    """At once, for the usage of a subscription that was cancelled within a period."""
 
 
 class RunState(StrEnum):
@@ -49,3 +54,8 @@ def check_transition(*, before: InvoiceStatus, after: InvoiceStatus) -> None:
 def invoice_number(*, prefix: str, year: int, sequence: int) -> str:
     """`INV-2026-000001`: gapless within prefix and year."""
     return f"{prefix}-{year}-{sequence:06d}"
+
+
+def credit_note_prefix(invoice_prefix: str) -> str:
+    """Credit notes have a series of their own, beside the seller's invoices: `INV` and `INV-CN`."""
+    return f"{invoice_prefix}-CN"

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from billing.rating.lines import RatedLine
@@ -11,36 +12,64 @@ from billing.rating.terms import PlanTerms, Timing
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import Boundary, Cadence
 from kernel.money import Money
-from kernel.period import Period
+from kernel.period import Period, local_day
 
 DEFAULT_GRACE = timedelta(hours=24)
 """How long a draft that bills usage waits for late events (contract section 2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldVersion:
+    """A plan version and the first local day on which the subscription holds it."""
+
+    starts_on: date
+    plan_version_id: UUID
+    number: int
+    terms: PlanTerms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What drafting must know of a subscription and its tenant."""
+    """What drafting must know of a subscription and its tenant; `versions` by ascending days."""
 
     subscription_id: UUID
     tenant_id: UUID
     tenant_key: str
     language: str
-    plan_version_id: UUID
-    plan_version: int
-    terms: PlanTerms
+    versions: Sequence[HeldVersion]
     cadence: Cadence
     apps: Sequence[str]
 
     @property
-    def grace(self) -> timedelta:
-        return DEFAULT_GRACE if self.terms.grace is None else self.terms.grace
-
-    @property
     def meters(self) -> frozenset[str]:
-        """The meters whose usage the plan prices."""
+        """The meters whose usage the plan prices, in any of the versions."""
         return frozenset(
-            price.metering.meter for price in self.terms.prices if price.metering is not None
+            price.metering.meter
+            for held in self.versions
+            for price in held.terms.prices
+            if price.metering is not None
         )
+
+    def version_on(self, day: date) -> HeldVersion:
+        """The version that holds on a local day; before the first one's day, the first."""
+        held = [version for version in self.versions if version.starts_on <= day]
+        return held[-1] if held else self.versions[0]
+
+    def parts_of(self, period: Period) -> list[tuple[HeldVersion, Period]]:
+        """The period cut where the version changes: the change day belongs to the new one."""
+        zone = self.cadence.zone
+        first, end = period.first_day(zone), period.end_day(zone)
+        cuts = [each.starts_on for each in self.versions if first < each.starts_on < end]
+        days = [first, *cuts, end]
+        return [
+            (self.version_on(starts_on), Period.of_days(starts_on, ends_on, zone))
+            for starts_on, ends_on in pairwise(days)
+        ]
+
+
+def grace_of(terms: PlanTerms) -> timedelta:
+    """How long a draft under these terms waits for late usage."""
+    return DEFAULT_GRACE if terms.grace is None else terms.grace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +78,7 @@ class DraftLine:
 
     timing: str
     line: RatedLine
+    plan_version_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,30 +115,39 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
     issued at once (contract section 4). Raises DomainError when the terms can't rate the usage.
     """
     lines: list[DraftLine] = []
-    bills_arrears = False
-    for timing, service in (
-        (Timing.IN_ARREARS, boundary.ended),
-        (Timing.IN_ADVANCE, boundary.opened),
-    ):
-        if service is None or not contract.terms.bills_at(timing):
-            continue
-        bills_arrears = bills_arrears or timing is Timing.IN_ARREARS
+    zone = contract.cadence.zone
+    parts = contract.parts_of(boundary.ended.served) if boundary.ended is not None else []
+    parts = [(held, part) for held, part in parts if held.terms.bills_at(Timing.IN_ARREARS)]
+    for held, part in parts:
+        assert boundary.ended is not None  # noqa: S101  # it has parts
         lines.extend(
-            DraftLine(timing=timing.value, line=line)
-            for line in rate_plan(
-                terms=contract.terms,
-                version=contract.plan_version,
-                period=service.full,
-                served=service.served,
-                zone=contract.cadence.zone,
+            rated_lines(
+                contract,
+                held,
+                period=boundary.ended.full,
+                served=part,
                 usage=usage,
-                apps=contract.apps,
-                timing=timing,
+                timing=Timing.IN_ARREARS,
             )
         )
-    waits = bills_arrears and any(
+    if boundary.opened is not None:
+        held = contract.version_on(local_day(boundary.at, zone))
+        if held.terms.bills_at(Timing.IN_ADVANCE):
+            lines.extend(
+                rated_lines(
+                    contract,
+                    held,
+                    period=boundary.opened.full,
+                    served=boundary.opened.served,
+                    usage=usage,
+                    timing=Timing.IN_ADVANCE,
+                )
+            )
+    bills_arrears = bool(parts)
+    waits = any(
         price.metering is not None and price.timing is Timing.IN_ARREARS
-        for price in contract.terms.prices
+        for held, _ in parts
+        for price in held.terms.prices
     )
     if not lines and not waits:
         return None
@@ -116,9 +155,34 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
     assert billed is not None  # noqa: S101  # one of both, since some price is due
     return Draft(
         boundary_at=boundary.at,
-        finalize_at=boundary.at + contract.grace if waits else boundary.at,
+        finalize_at=boundary.at + grace_of(parts[-1][0].terms) if waits else boundary.at,
         period=billed.served,
-        currency=contract.terms.currency,
+        currency=contract.versions[0].terms.currency,
         lines=tuple(lines),
         waits_for_usage=waits,
     )
+
+
+def rated_lines(
+    contract: Contract,
+    held: HeldVersion,
+    *,
+    period: Period,
+    served: Period,
+    usage: Usage,
+    timing: Timing,
+) -> list[DraftLine]:
+    """The lines of one version for the part of a period in which it held."""
+    return [
+        DraftLine(timing=timing.value, line=line, plan_version_id=held.plan_version_id)
+        for line in rate_plan(
+            terms=held.terms,
+            version=held.number,
+            period=period,
+            served=served,
+            zone=contract.cadence.zone,
+            usage=usage,
+            apps=contract.apps,
+            timing=timing,
+        )
+    ]

@@ -18,6 +18,7 @@ def content_hash(draft: Draft) -> bytes:
         [
             [
                 each.timing,
+                str(each.plan_version_id),
                 each.line.key,
                 each.line.kind,
                 each.line.app_key or "",
@@ -52,7 +53,7 @@ def line_rows(*, invoice_id: UUID, contract: Contract, draft: Draft) -> list[Inv
             amount_minor=each.line.amount.minor,
             period_starts_at=each.line.period.starts_at,
             period_ends_at=each.line.period.ends_at,
-            plan_version_id=contract.plan_version_id,
+            plan_version_id=each.plan_version_id,
             # The words of the description go with it, so that any language can say it.
             explanation={
                 "phrase": each.line.phrase,

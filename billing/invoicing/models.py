@@ -94,7 +94,7 @@ class Invoice(models.Model):
     """What a tenant owes at one boundary of its subscription.
 
     At a boundary one document bills the arrears of the period that ended and the advance of the one
-    that begins; (subscription, boundary_at) is unique, so no period is billed twice. `period_*` is
+    that begins; (subscription, kind, boundary_at) is unique, so no period is billed twice. `period_*` is
     the ended period if it bills arrears, else the one it opens. A draft is finalised at
     `finalize_at`: at once, or when the grace for late usage is over.
     """
@@ -143,7 +143,8 @@ class Invoice(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "id"], name="billing_invoice_tenant_id"),
             models.UniqueConstraint(
-                fields=["tenant", "subscription", "boundary_at"], name="billing_invoice_once"
+                fields=["tenant", "subscription", "kind", "boundary_at"],
+                name="billing_invoice_once_a_kind",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=list(InvoiceStatus)), name="billing_invoice_status"
@@ -231,3 +232,73 @@ class InvoiceFile(models.Model):
 
     def __str__(self) -> str:
         return f"file {self.pk}"
+
+
+class CreditNote(models.Model):
+    """An issued correction in the tenant's favour, frozen from the start; all amounts are positive.
+
+    `total` = `to_receivable` (less is owed on the invoice) + `to_balance` (credited as cash).
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    seller = models.ForeignKey(Seller, models.PROTECT, related_name="+")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, null=True, related_name="credit_notes")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, related_name="+")
+    number = models.CharField(max_length=30, unique=True)
+    currency = models.CharField(max_length=3)
+    timezone = models.CharField(max_length=64)
+    language = models.CharField(max_length=16, default="en")
+    issued_at = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+    tax_minor = models.BigIntegerField(default=0)
+    total_minor = models.BigIntegerField()
+    to_receivable_minor = models.BigIntegerField()
+    to_balance_minor = models.BigIntegerField()
+    buyer = models.JSONField(default=dict)
+
+    web_access = "read"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="billing_credit_note_tenant_id"),
+            models.CheckConstraint(
+                condition=Q(total_minor__gt=0, to_receivable_minor__gte=0, to_balance_minor__gte=0)
+                & Q(total_minor=models.F("to_receivable_minor") + models.F("to_balance_minor")),
+                name="billing_credit_note_adds_up",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "-issued_at"])]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class CreditNoteLine(models.Model):
+    """One amount of a credit note; with `invoice_line`, it takes back (a part of) that line."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    credit_note = models.ForeignKey(CreditNote, models.PROTECT, related_name="lines")
+    position = models.PositiveIntegerField()
+    invoice_line = models.ForeignKey(InvoiceLine, models.PROTECT, null=True, related_name="+")
+    key = models.CharField(max_length=100)
+    description = models.CharField(max_length=300)
+    amount_minor = models.BigIntegerField()
+    period_starts_at = models.DateTimeField()
+    period_ends_at = models.DateTimeField()
+    explanation = models.JSONField(default=dict)
+
+    web_access = "read"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "credit_note", "position"], name="billing_credit_note_line_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.position}"

@@ -20,9 +20,28 @@ class Account(StrEnum):
     BANK = "bank"
     STRIPE_CLEARING = "stripe_clearing"
     CUSTOMER_CREDIT = "customer_credit"
+    GIFT_CREDIT = "gift_credit"
+    VOUCHER_CREDIT = "voucher_credit"
+    PROMOTION = "promotion"
     DEFERRED_REVENUE = "deferred_revenue"
     REVENUE = "revenue"
     TAX_PAYABLE = "tax_payable"
+
+
+class BalanceKind(StrEnum):
+    """What a tenant's balance is made of, in the order in which it pays."""
+
+    VOUCHER = "voucher"
+    GIFT = "gift"
+    CASH = "cash"
+
+
+BALANCE_ACCOUNTS: dict[BalanceKind, Account] = {
+    BalanceKind.VOUCHER: Account.VOUCHER_CREDIT,
+    BalanceKind.GIFT: Account.GIFT_CREDIT,
+    BalanceKind.CASH: Account.CUSTOMER_CREDIT,
+}
+"""The accounts that hold what we owe to tenants."""
 
 
 class AccountKind(StrEnum):
@@ -38,6 +57,9 @@ CHART: dict[Account, AccountKind] = {
     Account.BANK: AccountKind.ASSET,
     Account.STRIPE_CLEARING: AccountKind.ASSET,
     Account.CUSTOMER_CREDIT: AccountKind.LIABILITY,
+    Account.GIFT_CREDIT: AccountKind.LIABILITY,
+    Account.VOUCHER_CREDIT: AccountKind.LIABILITY,
+    Account.PROMOTION: AccountKind.EXPENSE,
     Account.DEFERRED_REVENUE: AccountKind.LIABILITY,
     Account.REVENUE: AccountKind.INCOME,
     Account.TAX_PAYABLE: AccountKind.LIABILITY,
@@ -92,5 +114,42 @@ def invoice_postings(
             credit(Account.DEFERRED_REVENUE, recurring_in_advance),
             credit(Account.REVENUE, arrears),
             credit(Account.TAX_PAYABLE, tax),
+        ]
+    )
+
+
+def grant_postings(*, kind: BalanceKind, amount: Money) -> tuple[Posting, ...]:
+    """A balance comes into being: cash was paid in, gifts and vouchers are what we spend on it."""
+    origin = Account.BANK if kind is BalanceKind.CASH else Account.PROMOTION
+    return balanced([debit(origin, amount), credit(BALANCE_ACCOUNTS[kind], amount)])
+
+
+def expiry_postings(*, kind: BalanceKind, amount: Money) -> tuple[Posting, ...]:
+    """What is left of a grant is no longer owed: unspent promotion, or for cash, income."""
+    gain = Account.REVENUE if kind is BalanceKind.CASH else Account.PROMOTION
+    return balanced([debit(BALANCE_ACCOUNTS[kind], amount), credit(gain, amount)])
+
+
+def draw_postings(*, drawn: Sequence[tuple[BalanceKind, Money]]) -> tuple[Posting, ...]:
+    """A balance settles an invoice: we owe the tenant less, and it owes us less."""
+    return balanced(
+        [
+            *(debit(BALANCE_ACCOUNTS[kind], amount) for kind, amount in drawn),
+            *(credit(Account.RECEIVABLE, amount) for _, amount in drawn),
+        ]
+    )
+
+
+def credit_note_postings(
+    *, deferred: Money, earned: Money, tax: Money, to_receivable: Money, to_balance: Money
+) -> tuple[Posting, ...]:
+    """A credit note takes back what an invoice posted; what was paid already is owed as cash."""
+    return balanced(
+        [
+            debit(Account.DEFERRED_REVENUE, deferred),
+            debit(Account.REVENUE, earned),
+            debit(Account.TAX_PAYABLE, tax),
+            credit(Account.RECEIVABLE, to_receivable),
+            credit(Account.CUSTOMER_CREDIT, to_balance),
         ]
     )

@@ -7,8 +7,9 @@ sum to zero per currency at commit, and neither table can be updated, deleted or
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import F, Q
 
-from billing.ledger.domain import Account, AccountKind
+from billing.ledger.domain import Account, AccountKind, BalanceKind
 from kernel import ids
 from tenants.models import Tenant
 
@@ -74,3 +75,52 @@ class JournalEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.amount_minor} {self.currency}"
+
+
+class BalanceLot(models.Model):
+    """A part of a tenant's prepaid balance: where it came from, what is left, when it ends.
+
+    (tenant, source) is unique, so nothing is credited twice. What is left of all lots of a kind is
+    what the kind's ledger account says.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=16, choices=[(k.value, k.value) for k in BalanceKind])
+    source = models.CharField(max_length=100)
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField()
+    left_minor = models.BigIntegerField()
+    granted_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="billing_balance_lot_tenant_id"),
+            models.UniqueConstraint(fields=["tenant", "source"], name="billing_balance_lot_once"),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0, left_minor__gte=0)
+                & Q(left_minor__lte=F("amount_minor"))
+                & Q(kind__in=list(BalanceKind)),
+                name="billing_balance_lot_left",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("granted_at")),
+                name="billing_balance_lot_ends",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tenant", "currency"],
+                name="billing_balance_lot_open",
+                condition=Q(left_minor__gt=0),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="billing_balance_lot_expires",
+                condition=Q(left_minor__gt=0, expires_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.source}"

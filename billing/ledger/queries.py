@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from billing.ledger.domain import BALANCE_ACCOUNTS
 from billing.ledger.models import JournalEntry
 from kernel.money import Money
 from work.connections import cursor
@@ -29,6 +30,17 @@ class Imbalance:
     transaction_id: UUID
     currency: str
     rest_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceDrift:
+    """A tenant's balance of which the lots say something else than the ledger."""
+
+    tenant_id: UUID
+    kind: str
+    currency: str
+    lots_minor: int
+    ledger_minor: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,3 +128,33 @@ def first_drift() -> Drift | None:
     if row is None:
         return None
     return Drift(invoice_id=row[0], number=row[1], invoice_minor=row[2], posted_minor=row[3])
+
+
+def first_balance_drift() -> BalanceDrift | None:
+    """The first tenant whose lots of a kind don't sum to what the kind's account says it is owed."""
+    accounts = {account.value: kind.value for kind, account in BALANCE_ACCOUNTS.items()}
+    with cursor() as db:
+        db.execute(
+            """
+            WITH parts AS (
+                SELECT tenant_id, kind, currency, left_minor AS lots, 0 AS ledger
+                  FROM billing_balancelot WHERE left_minor > 0
+                UNION ALL
+                SELECT e.tenant_id, a.kind, e.currency, 0, -e.amount_minor
+                  FROM billing_journalentry e
+                  JOIN unnest(%s::text[], %s::text[]) AS a (account, kind) ON a.account = e.account
+            )
+            SELECT tenant_id, kind, currency, sum(lots)::bigint, sum(ledger)::bigint
+              FROM parts GROUP BY tenant_id, kind, currency
+            HAVING sum(lots) <> sum(ledger) ORDER BY 1, 2, 3 LIMIT 1
+            """,
+            [list(accounts), list(accounts.values())],
+        )
+        row = db.fetchone()
+    return (
+        None
+        if row is None
+        else BalanceDrift(
+            tenant_id=row[0], kind=row[1], currency=row[2], lots_minor=row[3], ledger_minor=row[4]
+        )
+    )

@@ -12,11 +12,12 @@ from django.db import models
 from django.db.models import F, Q
 
 from billing.invoicing.models import Invoice
+from billing.ledger.models import BalanceLot
 from billing.payments.domain import OPEN_STATES, AttemptState, Gateway, Method
 from kernel import clock, ids
 from tenants.models import Tenant
 
-__all__ = ["GatewayEvent", "Payment", "PaymentAllocation", "PaymentAttempt"]
+__all__ = ["BalanceDraw", "GatewayEvent", "Payment", "PaymentAllocation", "PaymentAttempt"]
 
 
 class Payment(models.Model):
@@ -188,3 +189,31 @@ class GatewayEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.event_id}"
+
+
+class BalanceDraw(models.Model):
+    """A part of a lot of the balance that settled (a part of) an invoice."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    lot = models.ForeignKey(BalanceLot, models.PROTECT, related_name="draws")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="+")
+    amount_minor = models.BigIntegerField()
+    drawn_at = models.DateTimeField()
+
+    web_access = "append"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "lot", "invoice"], name="billing_balance_draw_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0), name="billing_balance_draw_positive"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "invoice"])]
+
+    def __str__(self) -> str:
+        return f"draw {self.pk}"

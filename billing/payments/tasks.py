@@ -7,12 +7,15 @@ be kept for ever as the memory of theirs.
 from datetime import timedelta
 from uuid import UUID
 
+from billing.payments.services.expire_balances import expire_balances
+from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.settle_card_payment import settle_card_payment
 from billing.payments.services.sweep_pending_payments import sweep_pending_payments
 from billing.payments.services.withdraw_card_payment import withdraw_card_payment
 from billing.payments.services.work_gateway_event import work_gateway_event
+from tenants.scope import system_scope, tenant_scope
 from work.jobs import JobRun
-from work.registry import Result, job_kind, schedule
+from work.registry import Result, job_kind, schedule, subscriber
 
 
 @job_kind(
@@ -61,6 +64,31 @@ def sweep_pending(job: JobRun) -> Result:
     slot = str(job.payload.get("slot_at", job.key))
     return {"attempts": sweep_pending_payments(slot=slot, now=job.now)}
 
+
+@subscriber("invoice.finalized", kind="payments.pay_from_balance")
+def pay_issued_from_balance(job: JobRun) -> Result:
+    """Let the tenant's balance pay an invoice as it is issued."""
+    tenant_id = UUID(str(job.payload["tenant_id"]))
+    with tenant_scope(tenant_id):
+        drawn = pay_from_balance(
+            tenant_id=tenant_id, invoice_id=UUID(str(job.payload["invoice_id"])), now=job.now
+        )
+    return {"drawn": drawn.minor}
+
+
+@job_kind("payments.expire_balances", lease_seconds=300, max_attempts=3)
+def expire(job: JobRun) -> Result:
+    with system_scope(purpose="expire balances"):
+        return {"lots": expire_balances(now=job.now)}
+
+
+schedule(
+    name="payments.expire_balances",
+    every=timedelta(hours=1),
+    kind="payments.expire_balances",
+    catch_up="last",
+    offset=timedelta(minutes=3),
+)
 
 schedule(
     name="payments.sweep_pending",

@@ -16,6 +16,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "usage_of_app_above_included": (
         "{price} of {app}: {quantity} ({aggregation}), {included} included"
     ),
+    "unused": "{price}, unused {share} of the period",
     "true_up": "{price}: up to the minimum of {minimum}",
     "true_up_of_app": "{price} of {app}: up to the minimum of {minimum}",
     "plan_true_up": "Up to the plan's minimum of {minimum}",

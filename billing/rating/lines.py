@@ -19,6 +19,8 @@ class LineKind(StrEnum):
     """Due for metered usage."""
     TRUE_UP = "true_up"
     """What is missing to an agreed minimum."""
+    CREDIT = "credit"
+    """What was billed in advance and is not used; negative."""
     CAP = "cap"
     """What is above the plan's maximum; negative."""
 

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from billing.subscriptions.domain import Anchor
+from billing.ledger.domain import BalanceKind
+from billing.subscriptions.domain import Anchor, EffectiveWhen
 from kernel.decimals import parse_decimal
 from kernel.errors import DomainError, Invalid
 
@@ -52,11 +53,52 @@ class Pay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePlan:
+    tenant: str
+    plan: str
+    when: EffectiveWhen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    tenant: str
+    when: EffectiveWhen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    tenant: str
+    kind: BalanceKind
+    amount: Decimal
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """A credit note; `lines` are (place, amount), places count from 1."""
+
+    invoice: int
+    lines: tuple[tuple[int, Decimal], ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
     """Let time pass; what is due on the way happens."""
 
 
-Action: TypeAlias = CreateTenant | Subscribe | SetUsage | SendEvents | Pay | Advance
+Action: TypeAlias = (
+    CreateTenant
+    | Subscribe
+    | SetUsage
+    | SendEvents
+    | ChangePlan
+    | Cancel
+    | Grant
+    | Pay
+    | Credit
+    | Advance
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +229,38 @@ def _pay(step: Mapping[str, Any], _: str) -> Action:
     return Pay(invoice=_place(step, "invoice"), amount=amount)
 
 
+def _change_plan(step: Mapping[str, Any], _: str) -> Action:
+    return ChangePlan(tenant=_text(step, "tenant"), plan=_text(step, "plan"), when=_when(step))
+
+
+def _cancel(step: Mapping[str, Any], _: str) -> Action:
+    return Cancel(tenant=_text(step, "tenant"), when=_when(step))
+
+
+def _when(step: Mapping[str, Any]) -> EffectiveWhen:
+    return EffectiveWhen(_choice(step, "when", list(EffectiveWhen), default="now"))
+
+
+def _grant(step: Mapping[str, Any], _: str) -> Action:
+    expires = step.get("expires_at")
+    return Grant(
+        tenant=_text(step, "tenant"),
+        kind=BalanceKind(_choice(step, "kind", ["cash", "gift", "voucher"])),
+        amount=_decimal(step, "amount"),
+        expires_at=None if expires is None else _instant(step, "expires_at"),
+    )
+
+
+def _credit_note(step: Mapping[str, Any], _: str) -> Action:
+    return Credit(
+        invoice=_place(step, "invoice"),
+        lines=tuple(
+            (_place(line, "line"), _decimal(line, "amount")) for line in _objects(step, "lines")
+        ),
+        reason=_text(step, "reason", default=""),
+    )
+
+
 def _advance(_: Mapping[str, Any], __: str) -> Action:
     return Advance()
 
@@ -196,7 +270,11 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any], str], Action]] = {
     "subscribe": _subscribe,
     "usage": _usage,
     "events": _events,
+    "change_plan": _change_plan,
+    "cancel": _cancel,
+    "grant": _grant,
     "pay": _pay,
+    "credit_note": _credit_note,
     "advance": _advance,
 }
 

@@ -2,25 +2,29 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Min
 
+from billing.invoicing.credit_notes import credit_notes
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import Invoice
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
-from billing.ledger.domain import Account
-from billing.ledger.queries import account_balances, first_drift, first_imbalance
+from billing.ledger.domain import BALANCE_ACCOUNTS, Account
+from billing.ledger.models import BalanceLot
+from billing.ledger.queries import (
+    account_balances,
+    first_balance_drift,
+    first_drift,
+    first_imbalance,
+)
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import SubscriptionRow, subscriptions_of
 from kernel.money import Money
 from tenants.models import Tenant
-
-_OWED: Final = {"cash": Account.CUSTOMER_CREDIT}
-"""The accounts that hold what we owe to tenants, by the kind of balance."""
 
 
 def next_due(*, after: datetime) -> datetime | None:
@@ -32,8 +36,17 @@ def next_due(*, after: datetime) -> datetime | None:
         Invoice.objects.filter(status=InvoiceStatus.DRAFT, finalize_at__gt=after).aggregate(
             first=Min("finalize_at")
         )["first"],
+        BalanceLot.objects.filter(left_minor__gt=0, expires_at__gt=after).aggregate(
+            first=Min("expires_at")
+        )["first"],
     ]
     return min((instant for instant in instants if instant is not None), default=None)
+
+
+def tenant_currency(tenant_id: UUID, *, default: str) -> str:
+    """The currency of the plan that the tenant holds or held."""
+    held = subscriptions_of(tenant_id=tenant_id)
+    return held[0].terms.currency if held else default
 
 
 def invoices_in_order() -> list[UUID]:
@@ -50,11 +63,11 @@ def result_document(*, at: datetime, currency: str) -> dict[str, Any]:
             {name: value for name, value in invoice_document(detail).items() if name != "id"}
             for detail in all_invoices(wanted=InvoiceFilter())
         ],
-        "credit_notes": [],
+        "credit_notes": credit_notes(),
         "balances": {
             key: _balances(
                 account_balances(tenant_id=tenant_id),
-                currency=held[tenant_id][0].terms.currency if held[tenant_id] else currency,
+                currency=tenant_currency(tenant_id, default=currency),
             )
             for tenant_id, key, _ in tenants
         },
@@ -63,18 +76,21 @@ def result_document(*, at: datetime, currency: str) -> dict[str, Any]:
             for tenant_id, key, _ in tenants
             for row in sorted(held[tenant_id], key=lambda row: (row.starts_at, row.id))
         ],
-        "ledger_balanced": first_imbalance() is None and first_drift() is None,
+        "ledger_balanced": first_imbalance() is None
+        and first_drift() is None
+        and first_balance_drift() is None,
     }
 
 
 def _balances(accounts: Mapping[tuple[str, str], Money], *, currency: str) -> dict[str, str]:
     nothing = Money.zero(currency)
     owed = {
-        kind: -accounts.get((account.value, currency), nothing) for kind, account in _OWED.items()
+        kind.value: -accounts.get((account.value, currency), nothing)
+        for kind, account in BALANCE_ACCOUNTS.items()
     }
     receivable = accounts.get((Account.RECEIVABLE.value, currency), nothing)
     return {
-        **{kind: f"{owed.get(kind, nothing).amount:f}" for kind in ("cash", "gift", "voucher")},
+        **{kind: f"{owed[kind].amount:f}" for kind in ("cash", "gift", "voucher")},
         "receivable": f"{receivable.amount:f}",
     }
 

@@ -34,6 +34,13 @@ class SubscriptionStatus(StrEnum):
     ENDED = "ended"
 
 
+class EffectiveWhen(StrEnum):
+    """When a change or a cancellation takes effect."""
+
+    NOW = "now"
+    PERIOD_END = "period_end"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePeriod:
     """A billing period and the part of it in which the subscription served."""
@@ -52,10 +59,21 @@ class Boundary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long periods are from a day on, after a change of plan."""
+
+    starts_on: date
+    interval: Interval
+    interval_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:
     """When a subscription's periods are cut.
 
     `starts_on` is the first billed local day; `ends_on` the first day no longer served (None: open).
+    `paces` tells, by ascending days, from when on another interval holds; the anchor stays, and the
+    period in which the interval changes is cut there.
     """
 
     starts_on: date
@@ -64,9 +82,14 @@ class Cadence:
     interval: Interval
     interval_count: int
     zone: ZoneInfo
+    paces: tuple[Pace, ...] = ()
 
     def first_boundary(self) -> datetime:
         return local_midnight(self.starts_on, self.zone)
+
+    def period_of(self, day: date) -> ServicePeriod:
+        """The period of a served day."""
+        return self._period(day)
 
     def boundary(self, at: datetime) -> Boundary:
         """What falls due at `at`, which must be one of the boundaries."""
@@ -81,6 +104,7 @@ class Cadence:
         if self.ends_on is not None and day >= self.ends_on:
             return None
         _, following = self._grid(day)
+        following = min([following, *(cut for cut in self._cuts() if cut > day)])
         if self.ends_on is not None and following > self.ends_on:
             following = self.ends_on
         return local_midnight(following, self.zone)
@@ -91,14 +115,34 @@ class Cadence:
             if self.anchor is Anchor.CALENDAR
             else self.starts_on
         )
+        pace = self._pace(day)
         return period_of_day(
-            day=day, anchor=anchor, interval=self.interval, interval_count=self.interval_count
+            day=day, anchor=anchor, interval=pace.interval, interval_count=pace.interval_count
         )
+
+    def _pace(self, day: date) -> Pace:
+        first = Pace(
+            starts_on=self.starts_on, interval=self.interval, interval_count=self.interval_count
+        )
+        return next((pace for pace in reversed(self.paces) if pace.starts_on <= day), first)
+
+    def _cuts(self) -> list[date]:
+        """The days on which the interval changes."""
+        cuts = []
+        for pace in self.paces:
+            before = self._pace(pace.starts_on - _ONE_DAY)
+            if (before.interval, before.interval_count) != (pace.interval, pace.interval_count):
+                cuts.append(pace.starts_on)
+        return cuts
 
     def _period(self, day: date) -> ServicePeriod:
         starts_on, ends_on = self._grid(day)
-        served_to = ends_on if self.ends_on is None else min(ends_on, self.ends_on)
+        cuts = self._cuts()
+        served_to = min([ends_on, *(cut for cut in cuts if cut > day)])
+        if self.ends_on is not None:
+            served_to = min(served_to, self.ends_on)
+        served_from = max([starts_on, self.starts_on, *(cut for cut in cuts if cut <= day)])
         return ServicePeriod(
             full=Period.of_days(starts_on, ends_on, self.zone),
-            served=Period.of_days(max(starts_on, self.starts_on), served_to, self.zone),
+            served=Period.of_days(served_from, served_to, self.zone),
         )

@@ -66,3 +66,31 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"subscription {self.pk}"
+
+
+class SubscriptionPhase(models.Model):
+    """From `starts_on` a subscription holds this plan version, until its next phase starts.
+
+    A subscription that never changed its plan has none. The first phase repeats what it began with, so
+    that the phases alone tell which version held on a day.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="phases")
+    starts_on = models.DateField()
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    changed_at = models.DateTimeField()
+
+    web_access = "read"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "starts_on"],
+                name="billing_subscription_phase_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"phase from {self.starts_on}"

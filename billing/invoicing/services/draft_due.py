@@ -7,14 +7,16 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts, load_usage
+from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.lines import content_hash, line_rows
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.rating.usage import Usage
-from billing.subscriptions.domain import Boundary
+from billing.subscriptions.domain import Boundary, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel import ids
 from kernel.errors import Conflict, DomainError
+from kernel.period import local_day
 from metering.queries import Span
 from tenants.scope import system_scope
 
@@ -87,18 +89,30 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
                 )
                 continue
             for draft in drafts:
-                invoice = _invoice_row(contract, draft, seller=seller, at=at)
+                invoice = invoice_row(contract, draft, seller=seller, at=at)
                 invoices.append(invoice)
                 lines.extend(line_rows(invoice_id=invoice.id, contract=contract, draft=draft))
                 outcome.totals[draft.currency] += draft.subtotal.minor
-            row.next_boundary_at = contract.cadence.after(due[row.id][-1].at)
+            _move_on(row, contract, passed=due[row.id][-1].at)
         Invoice.objects.bulk_create(invoices, batch_size=1000)
         InvoiceLine.objects.bulk_create(lines, batch_size=1000)
         Subscription.objects.bulk_update(
-            rows, ["next_boundary_at", "parked_code", "parked_detail"], batch_size=500
+            rows,
+            ["next_boundary_at", "plan_version", "status", "parked_code", "parked_detail"],
+            batch_size=500,
         )
         outcome.drafted = len(invoices)
         return outcome
+
+
+def _move_on(row: Subscription, contract: Contract, *, passed: datetime) -> None:
+    """The cursor moves; a plan that was to change there has changed, a cancelled one has ended."""
+    row.next_boundary_at = contract.cadence.after(passed)
+    row.plan_version_id = contract.version_on(
+        local_day(passed, contract.cadence.zone)
+    ).plan_version_id
+    if row.next_boundary_at is None:
+        row.status = SubscriptionStatus.ENDED
 
 
 def due_boundaries(row: Subscription, contract: Contract, *, at: datetime) -> list[Boundary]:
@@ -132,6 +146,7 @@ def _already_billed(
     documents = Invoice.objects.filter(
         tenant_id__in=[row.tenant_id for row in rows],
         subscription_id__in=[row.id for row in rows],
+        kind=InvoiceKind.SUBSCRIPTION,
         boundary_at__gte=earliest,
     ).values_list("subscription_id", "boundary_at")
     return {
@@ -151,13 +166,22 @@ def _drafts(contract: Contract, boundaries: Sequence[Boundary], usage: Usage) ->
     return drafts
 
 
-def _invoice_row(contract: Contract, draft: Draft, *, seller: str, at: datetime) -> Invoice:
+def invoice_row(
+    contract: Contract,
+    draft: Draft,
+    *,
+    seller: str,
+    at: datetime,
+    kind: InvoiceKind = InvoiceKind.SUBSCRIPTION,
+) -> Invoice:
+    """The row of a draft, without its lines."""
     subtotal = draft.subtotal.minor
     return Invoice(
         id=ids.new_id(),
         tenant_id=contract.tenant_id,
         seller_id=seller,
         subscription_id=contract.subscription_id,
+        kind=kind,
         currency=draft.currency,
         timezone=contract.cadence.zone.key,
         language=contract.language,

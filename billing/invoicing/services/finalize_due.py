@@ -1,29 +1,23 @@
 """Finalise drafts whose grace is over: rate once more, number, freeze, post, announce."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts, load_usage
-from billing.invoicing.domain import DAYS_TO_PAY, InvoiceStatus, invoice_number
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.lines import content_hash, line_rows
-from billing.invoicing.models import Invoice, InvoiceLine, Seller
+from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.services.draft_due import Parked, usage_span
-from billing.ledger.domain import invoice_postings
-from billing.ledger.services import NewTransaction, post_transactions
+from billing.invoicing.services.issue_documents import Issuable, issue_documents
 from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
 from kernel.errors import DomainError
-from kernel.money import Money
-from kernel.period import local_day
 from metering import queries as metering
 from tenants.scope import system_scope
-from work import outbox
-from work.connections import cursor
 
 CHUNK = 200
 
@@ -80,7 +74,9 @@ def finalize_due(
         empty = [each.invoice.id for each in ready if each.draft.is_empty]
         Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
         outcome.empty = len(empty)
-        _issue(issued, at=at)
+        issue_documents(
+            documents=[Issuable(invoice=each.invoice, draft=each.draft) for each in issued], at=at
+        )
         outcome.finalized = len(issued)
         for each in issued:
             outcome.totals[each.draft.currency] += each.draft.subtotal.minor
@@ -93,7 +89,7 @@ def _take(
     drafts = (
         Invoice.objects.select_for_update(of=("self",))
         .select_related("tenant", "subscription__plan_version", "subscription__tenant")
-        .filter(status=InvoiceStatus.DRAFT, boundary_at__lte=at)
+        .filter(status=InvoiceStatus.DRAFT, kind=InvoiceKind.SUBSCRIPTION, boundary_at__lte=at)
         .order_by("finalize_at", "id")
     )
     if finalize:
@@ -181,116 +177,3 @@ def _is_ready(each: _Rated, *, at: datetime, closed: dict[UUID, date]) -> bool:
     until = closed.get(each.contract.tenant_id)
     end_day = each.draft.period.end_day(each.contract.cadence.zone)
     return until is not None and until >= end_day
-
-
-def _issue(issued: Sequence[_Rated], *, at: datetime) -> None:
-    if not issued:
-        return
-    sellers = {row.code: row for row in Seller.objects.all()}
-    post_transactions(
-        transactions=[_posting(each) for each in issued],
-        now=at,
-    )
-    outbox.publish_many(
-        [
-            outbox.NewMessage(
-                topic="invoice.finalized",
-                key=str(each.invoice.id),
-                payload={
-                    "invoice_id": str(each.invoice.id),
-                    "tenant_id": str(each.contract.tenant_id),
-                },
-                tenant_id=each.contract.tenant_id,
-            )
-            for each in issued
-        ]
-    )
-    issue_days = [local_day(at, each.contract.cadence.zone) for each in issued]
-    numbers = _numbers(
-        [
-            (each.invoice.seller_id, sellers[each.invoice.seller_id].number_prefix, day.year)
-            for each, day in zip(issued, issue_days, strict=True)
-        ]
-    )
-    with cursor() as db:
-        db.execute(
-            """
-            UPDATE billing_invoice AS i
-               SET status = 'open', number = n.number, issued_at = %s, due_on = n.due_on,
-                   buyer = n.buyer
-              FROM unnest(%s::uuid[], %s::text[], %s::date[], %s::jsonb[])
-                   AS n(id, number, due_on, buyer)
-             WHERE i.id = n.id
-            """,
-            [
-                at,
-                [each.invoice.id for each in issued],
-                numbers,
-                [day + timedelta(days=DAYS_TO_PAY) for day in issue_days],
-                [_buyer(each.invoice) for each in issued],
-            ],
-        )
-    # What comes out at zero is paid as it is issued.
-    Invoice.objects.filter(
-        id__in=[each.invoice.id for each in issued], total_minor=0, status=InvoiceStatus.OPEN
-    ).update(status=InvoiceStatus.PAID, paid_at=at)
-
-
-def _posting(each: _Rated) -> NewTransaction:
-    zero = Money.zero(each.draft.currency)
-    advance = sum(
-        (line.line.amount for line in each.draft.lines if line.timing == "in_advance"), start=zero
-    )
-    return NewTransaction(
-        tenant_id=each.contract.tenant_id,
-        kind="invoice",
-        reference=f"invoice:{each.invoice.id}",
-        description=f"Invoice for {each.contract.tenant_key}",
-        postings=invoice_postings(
-            recurring_in_advance=advance, arrears=each.draft.subtotal - advance, tax=zero
-        ),
-    )
-
-
-def _buyer(invoice: Invoice) -> str:
-    """The party as it stood when the document was issued, as JSON."""
-    tenant = invoice.tenant
-    return json.dumps(
-        {
-            "key": tenant.key,
-            "name": tenant.name,
-            "address": tenant.address,
-            "tax_id": tenant.tax_id,
-            "country": tenant.country,
-            "email": tenant.billing_email,
-        },
-        ensure_ascii=False,
-    )
-
-
-def _numbers(series_of: Sequence[tuple[str, str, int]]) -> list[str]:
-    """The next numbers of each document's series, gapless, in the order given.
-
-    The series' row stays locked until the transaction ends, so a rollback gives the numbers back.
-    """
-    counts: dict[tuple[str, str, int], int] = defaultdict(int)
-    for series in series_of:
-        counts[series] += 1
-    following: dict[tuple[str, str, int], int] = {}
-    with cursor() as db:
-        for seller, prefix, year in sorted(counts):
-            db.execute(
-                "INSERT INTO billing_numberseries AS s (seller_id, prefix, year, last)"
-                " VALUES (%s, %s, %s, %s)"
-                " ON CONFLICT (seller_id, prefix, year)"
-                " DO UPDATE SET last = s.last + excluded.last RETURNING last",
-                [seller, prefix, year, counts[seller, prefix, year]],
-            )
-            (last,) = db.fetchone()
-            following[seller, prefix, year] = last - counts[seller, prefix, year] + 1
-    numbers = []
-    for seller, prefix, year in series_of:
-        sequence = following[seller, prefix, year]
-        following[seller, prefix, year] = sequence + 1
-        numbers.append(invoice_number(prefix=prefix, year=year, sequence=sequence))
-    return numbers

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from billing.invoicing.domain import InvoiceStatus, check_transition
 from billing.invoicing.models import Invoice
-from billing.ledger.services import NewTransaction, post_transaction
+from billing.ledger.domain import BalanceKind
+from billing.ledger.services import NewTransaction, add_to_balance, post_transaction
 from billing.payments.domain import (
     OPEN_STATES,
     Gateway,
@@ -107,6 +108,13 @@ def book_payment(*, invoice: Invoice, receipt: Receipt, now: datetime) -> Booked
             description=f"Payment of {invoice.number}",
             postings=payment_postings(method=receipt.method, parts=parts),
         ),
+        now=now,
+    )
+    add_to_balance(
+        tenant_id=invoice.tenant_id,
+        kind=BalanceKind.CASH,
+        amount=parts.credited,
+        source=f"payment:{payment.id}",
         now=now,
     )
     _tell(invoice, payment, is_paid=is_paid, now=now)

@@ -7,6 +7,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.catalog.services import load_plans
+from billing.invoicing.services.cancel_subscription import cancel_subscription
+from billing.invoicing.services.change_plan import change_plan
+from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.payments.domain import Gateway, Method
 from billing.payments.services.book_payment import (
@@ -15,10 +18,17 @@ from billing.payments.services.book_payment import (
     lock_invoice,
     outstanding_of,
 )
+from billing.payments.services.expire_balances import expire_balances
+from billing.payments.services.grant_balance import grant_balance
+from billing.payments.services.pay_from_balance import pay_issued_from_balance
 from billing.scenarios.domain import (
     Action,
     Advance,
+    Cancel,
+    ChangePlan,
     CreateTenant,
+    Credit,
+    Grant,
     Pay,
     SendEvents,
     SetUsage,
@@ -26,7 +36,12 @@ from billing.scenarios.domain import (
     Story,
     Subscribe,
 )
-from billing.scenarios.queries import invoices_in_order, next_due, result_document
+from billing.scenarios.queries import (
+    invoices_in_order,
+    next_due,
+    result_document,
+    tenant_currency,
+)
 from billing.subscriptions.services import NewSubscription, subscribe
 from kernel import clock
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
@@ -41,7 +56,7 @@ from work.sandbox import sandbox
 
 ACTOR: Final = "scenario"
 _FILLED_BY_SET_UP: Final = ("billing_seller", "billing_ledgeraccount")
-_LOOKS_BACK: Final = (Pay, Advance)
+_LOOKS_BACK: Final = (ChangePlan, Cancel, Pay, Credit, Advance)
 """Steps that act on what billing made: all that is due up to their instant happens before them. Of
 any other step what is due before its instant does, so that steps of one instant come together."""
 _BEFORE_ALL: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -122,8 +137,10 @@ class _Player:
         self._has_news = False
         with clock.moved_to(at):
             with system_scope(purpose="scenario", actor=ACTOR):
+                expire_balances(now=at)
                 run_id = create_run(at=at, finalize=True, requested_by=ACTOR, now=at)
             result = execute_run(run_id=run_id, clock=clock.now)
+            pay_issued_from_balance(issued_at=at)
         for parked in result.parked:
             raise Conflict(parked.code, f"Tenant {parked.tenant} can't be billed: {parked.detail}")
 
@@ -190,6 +207,54 @@ class _Player:
         for rejected in taken.rejected:
             raise Invalid(
                 rejected.code, f"events[{rejected.index}]: {rejected.detail}", field="events"
+            )
+
+    @_do.register
+    def _(self, action: ChangePlan) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            change_plan(
+                tenant_id=_tenant(action.tenant).id,
+                plan_key=action.plan,
+                when=action.when,
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: Cancel) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            cancel_subscription(
+                tenant_id=_tenant(action.tenant).id, when=action.when, now=self._now, actor=ACTOR
+            )
+
+    @_do.register
+    def _(self, action: Grant) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            tenant = _tenant(action.tenant)
+            currency = tenant_currency(tenant.id, default=self._story.currency)
+            grant_balance(
+                tenant_id=tenant.id,
+                kind=action.kind,
+                amount=_money(action.amount, currency),
+                expires_at=action.expires_at,
+                reason="",
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: Credit) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            invoice = lock_invoice(invoice_id=_invoice_id(action.invoice))
+            credit_invoice(
+                invoice_id=invoice.id,
+                lines=[
+                    LineCredit(position=place, amount=_money(amount, invoice.currency))
+                    for place, amount in action.lines
+                ],
+                reason=action.reason,
+                now=self._now,
+                actor=ACTOR,
             )
 
     @_do.register

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 
-from billing.catalog.queries import StoredVersion, versions_of
+from billing.catalog.queries import StoredVersion, in_force, versions_of
 from billing.subscriptions.domain import Anchor, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel import ids
@@ -57,7 +57,11 @@ def subscribe_many(
     if taken:
         raise _already_subscribed()
     rows = [
-        _row(subscription=each, version=_in_force(versions, each), now=now)
+        _row(
+            subscription=each,
+            version=in_force(versions, day=local_day(each.starts_at, ZoneInfo(each.timezone))),
+            now=now,
+        )
         for each in subscriptions
     ]
     try:
@@ -124,17 +128,6 @@ def _no_plan(plan_key: str) -> NotFound:
     return NotFound(
         "plan_not_found", f"There is no plan {plan_key!r}; load it first.", field="plan"
     )
-
-
-def _in_force(versions: Sequence[StoredVersion], subscription: NewSubscription) -> StoredVersion:
-    """The latest version in force on the first day; before the first version's date, the first."""
-    day = local_day(subscription.starts_at, ZoneInfo(subscription.timezone))
-    in_force = [
-        version
-        for version in versions
-        if version.effective_from is None or version.effective_from <= day
-    ]
-    return in_force[-1] if in_force else versions[0]
 
 
 def _row(*, subscription: NewSubscription, version: StoredVersion, now: datetime) -> Subscription:

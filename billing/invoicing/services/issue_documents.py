@@ -1,0 +1,141 @@
+"""Issue drafts: number, freeze, post to the ledger, announce. All that is issued goes through here."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from billing.invoicing.domain import DAYS_TO_PAY, InvoiceStatus, invoice_number
+from billing.invoicing.drafting import Draft
+from billing.invoicing.models import Invoice, Seller
+from billing.ledger.domain import invoice_postings
+from billing.ledger.services import NewTransaction, post_transactions
+from kernel.money import Money
+from kernel.period import local_day
+from tenants.models import Tenant
+from work import outbox
+from work.connections import cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuable:
+    """A draft's row with its content."""
+
+    invoice: Invoice
+    draft: Draft
+
+
+def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
+    """Number, freeze, post and announce drafts, as of `at`, in the caller's scope.
+
+    Each invoice's tenant must be loaded. The numbers come last: their series is held for a moment only.
+    """
+    issued = documents
+    if not issued:
+        return
+    sellers = {row.code: row for row in Seller.objects.all()}
+    post_transactions(
+        transactions=[_posting(each) for each in issued],
+        now=at,
+    )
+    outbox.publish_many(
+        [
+            outbox.NewMessage(
+                topic="invoice.finalized",
+                key=str(each.invoice.id),
+                payload={
+                    "invoice_id": str(each.invoice.id),
+                    "tenant_id": str(each.invoice.tenant_id),
+                },
+                tenant_id=each.invoice.tenant_id,
+            )
+            for each in issued
+        ]
+    )
+    issue_days = [local_day(at, ZoneInfo(each.invoice.timezone)) for each in issued]
+    numbers = next_numbers(
+        [
+            (each.invoice.seller_id, sellers[each.invoice.seller_id].number_prefix, day.year)
+            for each, day in zip(issued, issue_days, strict=True)
+        ]
+    )
+    with cursor() as db:
+        db.execute(
+            """
+            UPDATE billing_invoice AS i
+               SET status = 'open', number = n.number, issued_at = %s, due_on = n.due_on,
+                   buyer = n.buyer
+              FROM unnest(%s::uuid[], %s::text[], %s::date[], %s::jsonb[])
+                   AS n(id, number, due_on, buyer)
+             WHERE i.id = n.id
+            """,
+            [
+                at,
+                [each.invoice.id for each in issued],
+                numbers,
+                [day + timedelta(days=DAYS_TO_PAY) for day in issue_days],
+                [json.dumps(buyer_of(each.invoice.tenant), ensure_ascii=False) for each in issued],
+            ],
+        )
+    # What comes out at zero is paid as it is issued.
+    Invoice.objects.filter(
+        id__in=[each.invoice.id for each in issued], total_minor=0, status=InvoiceStatus.OPEN
+    ).update(status=InvoiceStatus.PAID, paid_at=at)
+
+
+def _posting(each: Issuable) -> NewTransaction:
+    zero = Money.zero(each.draft.currency)
+    advance = sum(
+        (line.line.amount for line in each.draft.lines if line.timing == "in_advance"), start=zero
+    )
+    return NewTransaction(
+        tenant_id=each.invoice.tenant_id,
+        kind="invoice",
+        reference=f"invoice:{each.invoice.id}",
+        description=f"Invoice for {each.invoice.tenant.key}",
+        postings=invoice_postings(
+            recurring_in_advance=advance, arrears=each.draft.subtotal - advance, tax=zero
+        ),
+    )
+
+
+def buyer_of(tenant: Tenant) -> dict[str, str]:
+    """The party as it stands, to be kept on a document that is issued."""
+    return {
+        "key": tenant.key,
+        "name": tenant.name,
+        "address": tenant.address,
+        "tax_id": tenant.tax_id,
+        "country": tenant.country,
+        "email": tenant.billing_email,
+    }
+
+
+def next_numbers(series_of: Sequence[tuple[str, str, int]]) -> list[str]:
+    """(seller, prefix, year) → the next numbers of each document's series, gapless, in the order given.
+
+    The series' row stays locked until the transaction ends, so a rollback gives the numbers back.
+    """
+    counts: dict[tuple[str, str, int], int] = defaultdict(int)
+    for series in series_of:
+        counts[series] += 1
+    following: dict[tuple[str, str, int], int] = {}
+    with cursor() as db:
+        for seller, prefix, year in sorted(counts):
+            db.execute(
+                "INSERT INTO billing_numberseries AS s (seller_id, prefix, year, last)"
+                " VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (seller_id, prefix, year)"
+                " DO UPDATE SET last = s.last + excluded.last RETURNING last",
+                [seller, prefix, year, counts[seller, prefix, year]],
+            )
+            (last,) = db.fetchone()
+            following[seller, prefix, year] = last - counts[seller, prefix, year] + 1
+    numbers = []
+    for seller, prefix, year in series_of:
+        sequence = following[seller, prefix, year]
+        following[seller, prefix, year] = sequence + 1
+        numbers.append(invoice_number(prefix=prefix, year=year, sequence=sequence))
+    return numbers

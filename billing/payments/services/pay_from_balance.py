@@ -1,0 +1,116 @@
+"""Pay an issued invoice from the tenant's balance: voucher, then gift, then cash."""
+
+from collections import defaultdict
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from billing.invoicing.domain import InvoiceStatus, check_transition
+from billing.invoicing.models import Invoice
+from billing.ledger.domain import BalanceKind, draw_postings
+from billing.ledger.models import BalanceLot
+from billing.ledger.services import NewTransaction, post_transaction
+from billing.payments.models import BalanceDraw
+from billing.payments.services.book_payment import lock_invoice, outstanding_of
+from kernel import ids
+from kernel.money import Money
+from tenants.scope import system_scope
+from work import outbox
+
+
+def pay_issued_from_balance(*, issued_at: datetime) -> int:
+    """Pay all open invoices that were issued at an instant, tenants with a balance only; gives how many.
+
+    Opens its own scopes, one an invoice, so that it may be killed and repeated.
+    """
+    with system_scope(purpose="pay from balances"):
+        lots = _usable(now=issued_at).filter(
+            tenant_id=OuterRef("tenant_id"), currency=OuterRef("currency")
+        )
+        found = list(
+            Invoice.objects.filter(Exists(lots), status=InvoiceStatus.OPEN, issued_at=issued_at)
+            .order_by("number")
+            .values_list("tenant_id", "id")
+        )
+    for tenant_id, invoice_id in found:
+        with system_scope(purpose="pay from balances"):
+            pay_from_balance(tenant_id=tenant_id, invoice_id=invoice_id, now=issued_at)
+    return len(found)
+
+
+def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Money:
+    """Draw what the invoice needs from the tenant's lots, in the caller's scope; gives the sum.
+
+    Of one kind, what ends first goes first, then the oldest. Once for each invoice: what is granted
+    after its issue waits for the next one. Raises NotFound `invoice_not_found`.
+    """
+    invoice = lock_invoice(invoice_id=invoice_id, tenant_id=tenant_id)
+    needed = outstanding_of(invoice)
+    nothing = Money.zero(invoice.currency)
+    if not needed or BalanceDraw.objects.filter(tenant_id=tenant_id, invoice=invoice).exists():
+        return nothing
+    lots = list(
+        _usable(now=now)
+        .filter(tenant_id=tenant_id, currency=invoice.currency)
+        .select_for_update()
+        .order_by(F("expires_at").asc(nulls_last=True), "granted_at", "id")
+    )
+    rank = list(BalanceKind)
+    lots.sort(key=lambda lot: rank.index(BalanceKind(lot.kind)))
+    draws: list[BalanceDraw] = []
+    drawn: dict[BalanceKind, Money] = defaultdict(lambda: nothing)
+    for lot in lots:
+        part = min(needed, Money(lot.left_minor, lot.currency))
+        if not part:
+            break
+        lot.left_minor -= part.minor
+        needed -= part
+        drawn[BalanceKind(lot.kind)] += part
+        draws.append(
+            BalanceDraw(
+                id=ids.new_id(),
+                tenant_id=tenant_id,
+                lot=lot,
+                invoice=invoice,
+                amount_minor=part.minor,
+                drawn_at=now,
+            )
+        )
+    if not draws:
+        return nothing
+    BalanceLot.objects.bulk_update(lots, ["left_minor"])
+    BalanceDraw.objects.bulk_create(draws)
+    paid = sum((draw.amount_minor for draw in draws), start=0)
+    _settle(invoice, paid, now=now)
+    post_transaction(
+        transaction=NewTransaction(
+            tenant_id=tenant_id,
+            kind="balance_draw",
+            reference=f"invoice:{invoice.id}",
+            description=f"Balance pays {invoice.number}",
+            postings=draw_postings(drawn=list(drawn.items())),
+        ),
+        now=now,
+    )
+    return Money(paid, invoice.currency)
+
+
+def _usable(*, now: datetime) -> QuerySet[BalanceLot]:
+    return BalanceLot.objects.filter(left_minor__gt=0).filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now)
+    )
+
+
+def _settle(invoice: Invoice, paid_minor: int, *, now: datetime) -> None:
+    invoice.paid_minor += paid_minor
+    if invoice.paid_minor == invoice.total_minor:
+        check_transition(before=InvoiceStatus(invoice.status), after=InvoiceStatus.PAID)
+        invoice.status, invoice.paid_at = InvoiceStatus.PAID, now
+        outbox.publish(
+            topic="invoice.paid",
+            key=str(invoice.id),
+            payload={"invoice_id": str(invoice.id)},
+            tenant_id=invoice.tenant_id,
+        )
+    invoice.save(update_fields=["paid_minor", "status", "paid_at"])
