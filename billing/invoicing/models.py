@@ -282,7 +282,10 @@ class CreditNoteLine(models.Model):
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
     credit_note = models.ForeignKey(CreditNote, models.PROTECT, related_name="lines")
     position = models.PositiveIntegerField()
-    invoice_line = models.ForeignKey(InvoiceLine, models.PROTECT, null=True, related_name="+")
+    # No key: the trigger of 0007 looks the line up by tenant and id, and at its amount as well.
+    invoice_line = models.ForeignKey(
+        InvoiceLine, models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
     key = models.CharField(max_length=100)
     description = models.CharField(max_length=300)
     amount_minor = models.BigIntegerField()

@@ -217,6 +217,7 @@ class Migration(migrations.Migration):
             model_name="creditnoteline",
             name="invoice_line",
             field=models.ForeignKey(
+                db_constraint=False,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="+",

@@ -65,6 +65,12 @@ BEGIN
         RAISE EXCEPTION 'credit note %: its lines do not sum to its total', note
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
+    IF of_line IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM billing_invoiceline i
+         WHERE i.tenant_id = NEW.tenant_id AND i.id = of_line) THEN
+        RAISE EXCEPTION 'the tenant has no invoice line %', of_line
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
     IF of_line IS NOT NULL AND (
         SELECT sum(l.amount_minor) FROM billing_creditnoteline l
          WHERE l.tenant_id = NEW.tenant_id AND l.invoice_line_id = of_line)

@@ -110,12 +110,12 @@ class Cadence:
         return local_midnight(following, self.zone)
 
     def _grid(self, day: date) -> tuple[date, date]:
+        pace = self._pace(day)
         anchor = (
-            calendar_anchor(self.starts_on, self.interval)
+            calendar_anchor(self.starts_on, pace.interval)
             if self.anchor is Anchor.CALENDAR
             else self.starts_on
         )
-        pace = self._pace(day)
         return period_of_day(
             day=day, anchor=anchor, interval=pace.interval, interval_count=pace.interval_count
         )

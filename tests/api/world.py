@@ -12,11 +12,15 @@ from django.db import connections
 from django.test import Client
 
 from billing.invoicing.models import Invoice
+from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.ledger.domain import BalanceKind
 from billing.payments.domain import AttemptState, Gateway
 from billing.payments.models import Payment, PaymentAttempt
+from billing.payments.services.grant_balance import grant_balance
+from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.models import Subscription, SubscriptionPhase
 from kernel import clock
 from kernel.ids import public_id
 from kernel.money import Money
@@ -232,6 +236,32 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
         reference=f"transfer of {tenant.key}",
         now=now,
     )
+    with system_scope(purpose="test"):
+        grant_balance(
+            tenant_id=tenant.id,
+            kind=BalanceKind.VOUCHER,
+            amount=Money.of("1.00", "CNY"),
+            expires_at=None,
+            reason="test",
+            now=now,
+            actor="test",
+        )
+        pay_from_balance(tenant_id=tenant.id, invoice_id=invoices[-1].id, now=now)
+        credit_invoice(
+            invoice_id=invoices[-1].id,
+            lines=[LineCredit(position=1, amount=Money.of("1.00", "CNY"))],
+            reason="test",
+            now=now,
+            actor="test",
+        )
+        subscription = Subscription.objects.get(tenant_id=tenant.id)
+        SubscriptionPhase.objects.create(
+            tenant_id=tenant.id,
+            subscription=subscription,
+            starts_on=subscription.starts_on,
+            plan_version_id=subscription.plan_version_id,
+            changed_at=now,
+        )
     with tenant_scope(tenant.id):
         attempt = PaymentAttempt.objects.create(
             tenant_id=tenant.id,

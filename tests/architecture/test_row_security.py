@@ -38,6 +38,7 @@ UNIQUE_BEYOND_THE_TENANT = {
     ("tenants_app", "key"): "contract: app keys are unique over the deployment (app_key_taken)",
     ("tenants_apikey", "public_id"): "random",
     ("billing_invoice", "number"): "one gapless series per seller",
+    ("billing_creditnote", "number"): "one gapless series per seller",
     ("billing_payment", "gateway, external_id"): "one statement line is one payment",
     ("billing_paymentattempt", "gateway, intent_id"): "given by the gateway",
 }

@@ -1,0 +1,133 @@
+"""Stories of balances and credit notes. The plan is 310 a month in advance."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios.stories import BASE, a_plan, a_story, amounts, at, beginning, played, refused
+
+pytestmark = pytest.mark.usefixtures("db")
+
+PLAN = a_plan("plain", BASE)
+
+
+def grant(when: str, kind: str, amount: str, expires_at: str | None = None) -> dict[str, Any]:
+    return at(when, "grant", tenant="acme", kind=kind, amount=amount, expires_at=expires_at)
+
+
+def credit(when: str, amount: str, *, line: int = 1) -> dict[str, Any]:
+    return at(
+        when,
+        "credit_note",
+        invoice=1,
+        lines=[{"line": line, "amount": amount}],
+        reason="outage",
+    )
+
+
+def test_voucher_then_gift_then_cash_pay_what_is_issued(tmp_path: Path) -> None:
+    result = played(
+        a_story(
+            *beginning("plain"),
+            grant("03-02", "cash", "500.00"),
+            grant("03-02", "gift", "100.00"),
+            grant("03-02", "voucher", "50.00"),
+            at("04-01", "advance"),
+            plans=[PLAN],
+        ),
+        tmp_path,
+    )
+
+    first, second = result["invoices"]
+    # What was granted after March's invoice waits for April's: 50 + 100 + 160 of the cash.
+    assert (first["due"], second["due"], second["status"]) == ("310.00", "0.00", "paid")
+    assert result["balances"]["acme"] == {
+        "cash": "340.00",
+        "gift": "0.00",
+        "voucher": "0.00",
+        "receivable": "310.00",
+    }
+
+
+def test_what_ends_first_goes_first_and_what_has_ended_pays_nothing(tmp_path: Path) -> None:
+    result = played(
+        a_story(
+            *beginning("plain"),
+            grant("03-02", "gift", "300.00"),
+            grant("03-02", "gift", "200.00", "2026-04-15T00:00:00+08:00"),
+            grant("03-02", "voucher", "70.00", "2026-04-01T00:00:00+08:00"),
+            at("04-02", "advance"),
+            plans=[PLAN],
+        ),
+        tmp_path,
+    )
+
+    # The voucher ended as the invoice was issued; 200 that end in April, then 110 of the 300.
+    assert result["invoices"][1]["status"] == "paid"
+    assert result["balances"]["acme"]["gift"] == "190.00"
+    assert result["balances"]["acme"]["voucher"] == "0.00"
+
+
+def test_a_grant_of_the_same_instant_as_the_subscription_pays_its_first_invoice(
+    tmp_path: Path,
+) -> None:
+    result = played(
+        a_story(*beginning("plain"), grant("03-01", "cash", "400.00"), plans=[PLAN]), tmp_path
+    )
+    assert result["invoices"][0]["status"] == "paid"
+    assert result["balances"]["acme"]["cash"] == "90.00"
+
+
+def test_a_credit_note_lowers_what_is_owed(tmp_path: Path) -> None:
+    result = played(a_story(*beginning("plain"), credit("03-05", "10.00"), plans=[PLAN]), tmp_path)
+
+    (note,) = result["credit_notes"]
+    assert (note["invoice"], note["tenant"], amounts(note), note["tax_total"], note["reason"]) == (
+        "INV-2026-000001",
+        "acme",
+        [("base", "10.00")],
+        "0.00",
+        "outage",
+    )
+    assert (result["invoices"][0]["total"], result["invoices"][0]["due"]) == ("310.00", "300.00")
+    assert result["balances"]["acme"]["receivable"] == "300.00"
+    assert result["balances"]["acme"]["cash"] == "0.00"
+
+
+def test_a_credit_note_on_a_paid_invoice_is_cash(tmp_path: Path) -> None:
+    result = played(
+        a_story(
+            *beginning("plain"),
+            at("03-02", "pay", invoice=1, amount="305.00"),
+            credit("03-05", "10.00"),
+            credit("03-06", "20.00"),
+            plans=[PLAN],
+        ),
+        tmp_path,
+    )
+
+    # 5 were still owed; 5 and 20 had been paid. Numbers of their own, without a gap.
+    assert result["invoices"][0]["status"] == "paid"
+    assert [note["number"][-6:] for note in result["credit_notes"]] == ["000001", "000002"]
+    assert result["balances"]["acme"]["cash"] == "25.00"
+    assert result["balances"]["acme"]["receivable"] == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("steps", "code"),
+    [
+        ([credit("03-02", "310.01")], "above_line"),
+        ([credit("03-02", "200.00"), credit("03-03", "110.01")], "above_line"),
+        ([credit("03-02", "1.00", line=2)], "line_not_found"),
+        ([credit("03-02", "0")], "amount_not_positive"),
+        ([grant("03-02", "cash", "-1")], "amount_not_positive"),
+        ([grant("03-02", "gold", "1")], "unknown_kind"),
+        ([grant("03-02", "gift", "1", "2026-03-01T00:00:00+08:00")], "expires_in_past"),
+    ],
+)
+def test_what_can_not_be_credited_is_refused(
+    steps: list[dict[str, Any]], code: str, tmp_path: Path
+) -> None:
+    error = refused(a_story(*beginning("plain"), *steps, plans=[PLAN]), tmp_path)
+    assert (error["step"], error["code"]) == (1 + len(steps), code)
