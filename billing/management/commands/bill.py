@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from billing.invoicing.services.run_billing import RunResult, create_run, execute_run
+from billing.payments.services.pay_from_balance import pay_issued_from_balance
 from kernel import clock
 from tenants.scope import system_scope
 from work.commands import SummitCommand, instant_argument
@@ -39,6 +40,9 @@ class Command(SummitCommand):
                 now=clock.now(),
             )
         result = execute_run(run_id=run_id, clock=clock.now, on_progress=self._show)
+        if finalize:
+            # No worker need run: what is issued is paid from balances here.
+            pay_issued_from_balance(issued_at=at)
         seconds = time.monotonic() - began
         self.emit(
             {

@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from billing.ledger.queries import account_balances, first_drift, first_imbalance
+from billing.ledger.queries import (
+    account_balances,
+    first_balance_drift,
+    first_drift,
+    first_imbalance,
+)
 from billing.payments.queries import first_payment_drift
 from tenants.scope import system_scope
 from work.commands import SummitCommand
@@ -16,9 +21,10 @@ class Command(SummitCommand):
             imbalance = first_imbalance()
             drift = first_drift()
             payment = first_payment_drift()
+            balance = first_balance_drift()
             balances = account_balances()
         document: dict[str, Any] = {
-            "ok": imbalance is None and drift is None and payment is None,
+            "ok": imbalance is None and drift is None and payment is None and balance is None,
             "balances": [
                 {"account": account, "currency": currency, "amount": f"{money.amount:f}"}
                 for (account, currency), money in balances.items()
@@ -46,5 +52,14 @@ class Command(SummitCommand):
                 "credited_minor": payment.credited_minor,
                 "posted_allocated_minor": payment.posted_allocated_minor,
                 "posted_credited_minor": payment.posted_credited_minor,
+            }
+        elif balance is not None:
+            document["first_bad"] = {
+                "code": "balance_differs",
+                "tenant": balance.tenant_id,
+                "kind": balance.kind,
+                "currency": balance.currency,
+                "lots_minor": balance.lots_minor,
+                "ledger_minor": balance.ledger_minor,
             }
         self.emit(document, failed=not document["ok"])
