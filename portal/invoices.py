@@ -42,7 +42,11 @@ def _columns(tenant_key: str) -> tuple[Column[InvoiceRow], ...]:
         Column(
             key="period",
             label=_("Period"),
-            value=lambda row: Days(period=row.period, zone=row.timezone),
+            value=lambda row: Days(
+                period=row.period,
+                zone=row.timezone,
+                note=words.billed_for(is_opening=row.is_opening),
+            ),
         ),
         Column(key="state", label=_("State"), value=lambda row: words.status("invoice", row.state)),
         Column(

@@ -60,10 +60,11 @@ class Instant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Days:
-    """A period as the days of a zone."""
+    """A period as the days of a zone, with a second quiet line where `note` is given."""
 
     period: Period
     zone: str
+    note: Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,10 @@ def as_html(value: Cell) -> SafeString:
             return format_html('<span class="state state-{}">{}</span>', tone.value, text)
         case Code():
             return format_html("<code>{}</code>", text)
+        case Days(note=note) if note:
+            return format_html(
+                '<span class="whole">{}</span><small class="cell-note">{}</small>', text, note
+            )
         case Days() | date():
             return format_html('<span class="whole">{}</span>', text)
         case Instant(at=at):

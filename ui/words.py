@@ -164,3 +164,8 @@ def name_of(kind: str, key: str) -> Text:
 def codes(kind: str) -> tuple[str, ...]:
     """The statuses of a kind, in the order of their life."""
     return tuple(_STATUSES[kind])
+
+
+def billed_for(*, is_opening: bool) -> Text:
+    """What an invoice bills of the period beside which it stands: two may name the same one."""
+    return _("billed in advance") if is_opening else _("billed at its end")

@@ -39,7 +39,11 @@ _ORDER: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRow:
-    """An invoice in a list. `state` is its status, or `overdue`."""
+    """An invoice in a list. `state` is its status, or `overdue`.
+
+    `is_opening`: it bills the beginning of its period and no arrears; the document at the period's
+    end names the same period.
+    """
 
     id: UUID
     number: str
@@ -49,6 +53,7 @@ class InvoiceRow:
     total: Money
     outstanding: Money
     period: Period
+    is_opening: bool
     timezone: str
     issued_at: datetime | None
     due_on: date | None
@@ -478,6 +483,7 @@ def _row(invoice: Invoice, *, now: datetime) -> InvoiceRow:
         total=total,
         outstanding=_outstanding(invoice.status, total, paid),
         period=Period(invoice.period_starts_at, invoice.period_ends_at),
+        is_opening=invoice.boundary_at == invoice.period_starts_at,
         timezone=invoice.timezone,
         issued_at=invoice.issued_at,
         due_on=invoice.due_on,

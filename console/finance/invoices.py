@@ -51,7 +51,11 @@ INVOICE_COLUMNS: Final[tuple[Column[InvoiceRow], ...]] = (
     Column(
         key="period",
         label=_("Period"),
-        value=lambda row: Days(period=row.period, zone=row.timezone),
+        value=lambda row: Days(
+            period=row.period,
+            zone=row.timezone,
+            note=words.billed_for(is_opening=row.is_opening),
+        ),
         minor=True,
     ),
     Column(key="due", label=_("Due on"), value=lambda row: row.due_on, sortable=True, minor=True),
