@@ -35,6 +35,7 @@ MIDDLEWARE: Final = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "ui.addresses.refuse_unstorable",
 ]
 
 TEMPLATES: Final[list[dict[str, Any]]] = [

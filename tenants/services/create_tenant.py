@@ -13,6 +13,7 @@ from kernel import ids
 from kernel.errors import Conflict, Invalid
 from tenants import audit
 from tenants.models import App, Tenant
+from tenants.names import check_name
 from work.connections import current_alias
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,99}")
@@ -80,7 +81,7 @@ def _zones() -> frozenset[str]:
 def create_tenant(*, tenant: NewTenant, now: datetime, actor: str) -> CreatedTenant:
     """Create one tenant and its apps inside the caller's cross-tenant scope.
 
-    Raises Invalid for a key or zone that can't be, Conflict `tenant_key_taken` or `app_key_taken`
+    Raises Invalid for a key, name or zone that can't be, Conflict `tenant_key_taken` or `app_key_taken`
     when another one holds the key.
     """
     return create_tenants(tenants=[tenant], now=now, actor=actor)[0]
@@ -98,7 +99,7 @@ def create_tenants(
         row = Tenant(
             id=ids.new_id(),
             key=new.key,
-            name=new.name or new.key,
+            name=check_name(new.name, field="name") or new.key,
             timezone=new.timezone,
             language=new.language,
             country=new.country,
@@ -143,9 +144,13 @@ def create_tenants(
 
 
 def create_app(*, tenant_id: UUID, key: str, name: str, now: datetime, actor: str) -> CreatedApp:
-    """Add an app to a tenant. Raises Invalid `invalid_key`, Conflict `app_key_taken`."""
+    """Add an app to a tenant.
+
+    Raises Invalid `invalid_key`, `invalid_name`, Conflict `app_key_taken`.
+    """
     check_key(key, field="app")
-    app = App(id=ids.new_id(), tenant_id=tenant_id, key=key, name=name or key, created_at=now)
+    shown = check_name(name, field="name") or key
+    app = App(id=ids.new_id(), tenant_id=tenant_id, key=key, name=shown, created_at=now)
     _insert_apps([app])
     audit.record(
         audit.Entry(tenant_id=tenant_id, actor=actor, action="app.created", target=f"app:{key}"),

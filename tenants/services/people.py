@@ -14,8 +14,10 @@ from kernel.errors import Conflict, Invalid, NotFound
 from tenants import audit
 from tenants.domain import Role, StaffRole
 from tenants.models import Member, Tenant, User
+from tenants.names import check_name
 
 _PASSWORD_LENGTH = 20
+_LONGEST_EMAIL = 254
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class CreatedPerson:
 def create_staff(*, person: NewPerson, role: str, now: datetime, actor: str) -> CreatedPerson:
     """Make a staff login, or give a person who is there this staff role; in a cross-tenant scope.
 
-    Raises Invalid `unknown_role`, `invalid_email`, `weak_password`.
+    Raises Invalid `unknown_role`, `invalid_email`, `invalid_name`, `weak_password`.
     """
     if role not in set(StaffRole):
         raise _unknown_role(role, known=[each.value for each in StaffRole])
@@ -100,8 +102,11 @@ def _add(*, tenant_id: UUID, user: User, role: str, now: datetime, actor: str) -
 
 def _person(person: NewPerson, *, now: datetime) -> tuple[User, CreatedPerson]:
     email = person.email.strip().lower()
+    name = check_name(person.name, field="name")
     try:
         validate_email(email)
+        if len(email) > _LONGEST_EMAIL:
+            raise ValidationError("too long")
     except ValidationError:
         raise Invalid(
             "invalid_email", f"{person.email[:120]!r} is not an e-mail address.", field="email"
@@ -109,9 +114,7 @@ def _person(person: NewPerson, *, now: datetime) -> tuple[User, CreatedPerson]:
     found = User.objects.filter(email=email).first()
     if found is not None:
         return found, CreatedPerson(user_id=found.pk, email=email, password="", created=False)
-    user = User(
-        email=email, name=person.name, language=person.language, is_active=True, created_at=now
-    )
+    user = User(email=email, name=name, language=person.language, is_active=True, created_at=now)
     password = person.password or get_random_string(_PASSWORD_LENGTH)
     try:
         validate_password(password, user)

@@ -11,6 +11,7 @@ from kernel.errors import Conflict, Invalid, NotFound
 from tenants import audit
 from tenants.models import Member, User
 from tenants.scope import system_scope
+from tenants.services.create_tenant import NewTenant, create_tenant
 from tenants.services.people import CreatedPerson, NewPerson, add_member, create_staff
 from tests.factories import a_tenant
 
@@ -102,3 +103,28 @@ def test_the_command_prints_the_password_once(monkeypatch: pytest.MonkeyPatch) -
     )
     made = json.loads(out.getvalue())
     assert User.objects.get(email="ops@example.com").check_password(made["password"])
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "a\0b", "\u202egnitteuq", "\ud800"])
+def test_a_name_that_cannot_be_shown_in_a_line_is_refused(name: str) -> None:
+    a_tenant()
+    with pytest.raises(Invalid) as refused, system_scope(purpose="test"):
+        add_member(
+            tenant_key="acme",
+            person=NewPerson(email="a@example.com", name=name),
+            role="owner",
+            now=clock.now(),
+            actor="test",
+        )
+    assert refused.value.code == "invalid_name"
+    with pytest.raises(Invalid) as refused, system_scope(purpose="test"):
+        create_tenant(
+            tenant=NewTenant(key="other", name=name, timezone="UTC"), now=clock.now(), actor="test"
+        )
+    assert refused.value.code == "invalid_name"
+
+
+def test_an_address_that_is_too_long_is_refused() -> None:
+    with pytest.raises(Invalid) as refused:
+        staff(email=f"{'a' * 300}@example.com")
+    assert refused.value.code == "invalid_email"

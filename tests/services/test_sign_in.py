@@ -176,3 +176,12 @@ def test_wrong_passwords_at_once_are_counted_one_by_one_for_all_processes(owner:
     assert any("login_failed" in key for key in keys)
     assert not any(owner.email in key for key in keys)
     assert sign_in(Client(REMOTE_ADDR="192.0.2.99")) == ""
+
+
+@pytest.mark.parametrize("path", ["/console/tenants/%00/", "/portal/a%00/", "/%00", "/api/v1/%00"])
+def test_a_path_that_no_database_takes_is_not_found(client: Client, path: str) -> None:
+    with system_scope(purpose="test"):
+        client.force_login(
+            User.objects.create_user("staff@acme.test", PASSWORD, staff_role="admin")
+        )
+    assert client.get(path).status_code == 404
