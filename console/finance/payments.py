@@ -61,7 +61,16 @@ PAYMENT_COLUMNS: Final[tuple[Column[PaymentRow], ...]] = (
 class BankTransferForm(forms.Form):
     """One line of the bank statement."""
 
-    amount = forms.CharField(label=_("Amount"), max_length=40)
+    # As a statement writes it: "1e3" is a number too, but hardly what somebody meant.
+    amount = forms.RegexField(
+        r"\A-?[0-9]+(\.[0-9]+)?\Z",
+        label=_("Amount"),
+        max_length=40,
+        strip=True,
+        error_messages={
+            "invalid": _("Write a number such as 1234.50, without thousands separators.")
+        },
+    )
     received_on = forms.DateField(
         label=_("Received on"),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.test import Client
 
 from billing.payments.queries import first_payment_drift, payment_rows, payments_of_invoice
 from billing.payments.services.book_payment import BookedPayment
@@ -248,3 +249,18 @@ def test_a_payment_whose_posting_differs_is_found() -> None:
     assert drift is not None
     assert drift.payment_id == booked.payment_id
     assert (drift.posted_allocated_minor, drift.posted_credited_minor) == (1000, 200)
+
+
+@pytest.mark.parametrize("amount", ["1e3", "+5", "5.", "1_000", "\uff15", "0x10", "NaN", "1,000"])
+def test_the_form_takes_an_amount_as_a_statement_writes_it_only(
+    client: Client, amount: str
+) -> None:
+    owed = owe("100.00")
+    client.force_login(finance())
+    answer = client.post(
+        f"/console/invoices/{owed.invoice_id}/payment",
+        {"amount": amount, "received_on": "2026-04-01", "reference": "B1"},
+    )
+    assert answer.status_code == 422
+    assert b"Write a number such as 1234.50" in answer.content
+    assert invoice_of(owed).paid_minor == 0
