@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +29,7 @@ from tenants.api.schema import IDEMPOTENCY_KEY, UNSAFE, answers
 from tenants.domain import KeyScope
 
 _CHUNK_BYTES = 16 * 1024
+_MOST_READ_AWAY = 32 * 1024 * 1024
 
 
 class EventsView(Endpoint):
@@ -69,6 +71,7 @@ class EventsView(Endpoint):
             )
             events = decoded_events(body, media=media)
         except BodyTooLarge as error:
+            _read_away(request._request)
             return problem(
                 code=error.code,
                 detail=error.message,
@@ -108,9 +111,26 @@ def _chunks(request: HttpRequest) -> Iterator[bytes]:
             f"The body is over {limits.MOST_WIRE_BYTES >> 20} MiB; send fewer events at once, or "
             "compressed.",
         )
-    source: Any = request
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        # Django takes a body without a length for empty.
-        source = request.META.get("wsgi.input", request)
+    source = _source(request)
     while chunk := source.read(_CHUNK_BYTES):
         yield chunk
+
+
+def _source(request: HttpRequest) -> Any:
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        # Django takes a body without a length for empty.
+        return request.META.get("wsgi.input", request)
+    return request
+
+
+def _read_away(request: HttpRequest) -> None:
+    """Take what is still coming of a refused body and drop it, within bounds.
+
+    Many clients look for the answer only when all is sent; cut off before, they tell of a broken
+    connection, and try again, where they should tell that the body is too large.
+    """
+    source = _source(request)
+    left = _MOST_READ_AWAY
+    with suppress(OSError):  # the client went away
+        while left > 0 and (chunk := source.read(_CHUNK_BYTES)):
+            left -= len(chunk)

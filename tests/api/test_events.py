@@ -3,6 +3,7 @@
 import gzip
 import json
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -143,6 +144,15 @@ def test_what_cannot_be_read_is_a_problem(
     body: bytes, content_type: str, status: int, code: str
 ) -> None:
     assert problem(post(a_key(a_tenant()), body, content_type)) == (status, code)
+
+
+def test_a_body_that_is_too_large_is_read_away_so_that_its_sender_hears_the_answer() -> None:
+    body = BytesIO(b" " * (6 << 20))
+    environ: dict[str, Any] = {"wsgi.input": body, "CONTENT_LENGTH": str(6 << 20)}
+    environ["HTTP_AUTHORIZATION"] = f"Bearer {a_key(a_tenant())}"
+    refused: Any = Client().post("/api/v1/events", data=b"x", content_type=JSON, **environ)
+    assert problem(refused) == (413, "body_too_large")
+    assert body.read() == b""
 
 
 def test_codings_that_lie_or_swell_are_problems() -> None:
