@@ -1,4 +1,4 @@
-"""Check the journal: every transaction balances, every issued invoice and payment is posted as it is."""
+"""Check the journal, and that invoices, payments, balances and numbers agree with it."""
 
 from typing import Any
 
@@ -9,12 +9,20 @@ from billing.ledger.queries import (
     first_imbalance,
 )
 from billing.payments.queries import first_payment_drift
+from billing.payments.verification import (
+    first_line_drift,
+    first_number_gap,
+    first_settlement_drift,
+)
 from tenants.scope import system_scope
 from work.commands import SummitCommand
 
 
 class Command(SummitCommand):
-    help = "Check that the ledger balances and agrees with invoices and payments; name the first bad row."
+    help = (
+        "Check that the ledger balances and agrees with invoices, payments, balances and numbers; "
+        "name the first bad row."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         with system_scope(purpose="verify the ledger", actor="command"):
@@ -22,9 +30,13 @@ class Command(SummitCommand):
             drift = first_drift()
             payment = first_payment_drift()
             balance = first_balance_drift()
+            lines = first_line_drift()
+            settlement = first_settlement_drift()
+            gap = first_number_gap()
             balances = account_balances()
+        found = (imbalance, drift, payment, balance, lines, settlement, gap)
         document: dict[str, Any] = {
-            "ok": imbalance is None and drift is None and payment is None and balance is None,
+            "ok": all(each is None for each in found),
             "balances": [
                 {"account": account, "currency": currency, "amount": f"{money.amount:f}"}
                 for (account, currency), money in balances.items()
@@ -61,5 +73,27 @@ class Command(SummitCommand):
                 "currency": balance.currency,
                 "lots_minor": balance.lots_minor,
                 "ledger_minor": balance.ledger_minor,
+            }
+        elif lines is not None:
+            document["first_bad"] = {
+                "code": "lines_differ",
+                "invoice": lines.number,
+                "subtotal_minor": lines.subtotal_minor,
+                "lines_minor": lines.lines_minor,
+            }
+        elif settlement is not None:
+            document["first_bad"] = {
+                "code": "settlement_differs",
+                "invoice": settlement.number,
+                "status": settlement.status,
+                "paid_minor": settlement.paid_minor,
+                "settled_minor": settlement.settled_minor,
+            }
+        elif gap is not None:
+            document["first_bad"] = {
+                "code": "number_missing",
+                "series": gap.series,
+                "expected": gap.expected,
+                "found": gap.found,
             }
         self.emit(document, failed=not document["ok"])
