@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from billing.ledger.domain import BalanceKind
 from billing.subscriptions.domain import Anchor, EffectiveWhen
@@ -128,6 +128,12 @@ class StepFault(DomainError):
         self.cause = cause
 
 
+LONGEST: Final = timedelta(days=50 * 365)
+"""From a story's first step to its last: every month in between is billed for every tenant."""
+_YEARS: Final = range(1901, 2999)
+"""Those in which periods are reckoned (`kernel.period`), less one at each end for other zones."""
+
+
 def read_story(document: object) -> Story:
     """The story that decoded JSON tells; steps sorted by instant, stable.
 
@@ -155,6 +161,15 @@ def read_story(document: object) -> Story:
         except Invalid as fault:
             raise StepFault(fault, step=index) from None
     steps.sort(key=lambda step: step.at)
+    if steps and steps[-1].at - steps[0].at > LONGEST:
+        raise StepFault(
+            Invalid(
+                "story_too_long",
+                f"The story spans over {LONGEST.days // 365} years; check the year of this step.",
+                field="at",
+            ),
+            step=steps[-1].index,
+        )
     return Story(currency=currency, plans=plans, steps=tuple(steps))
 
 
@@ -322,6 +337,12 @@ def _instant(values: Mapping[str, Any], name: str) -> datetime:
         raise Invalid(
             "not_an_instant",
             _ask(name, "an instant with an offset, such as 2026-03-01T00:00:00+08:00"),
+            field=name,
+        )
+    if instant.year not in _YEARS:
+        raise Invalid(
+            "date_out_of_range",
+            f"{name} is not in the years {_YEARS[0]} to {_YEARS[-1]}; check it.",
             field=name,
         )
     return instant

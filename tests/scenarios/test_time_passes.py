@@ -156,6 +156,9 @@ def test_the_same_story_gives_the_same_bytes_beside_a_busy_world(tmp_path: Path)
             at("03-02", "events", app="chat", events=[{"id": "1", "user": "u"}]),
             "bad_time",
         ),
+        ({"do": "advance", "to": "0001-01-01T00:00:00+14:00"}, "date_out_of_range"),
+        ({"do": "advance", "to": "9999-12-31T23:59:59-12:00"}, "date_out_of_range"),
+        ({"do": "advance", "to": "2206-04-02T00:00:00+08:00"}, "story_too_long"),
     ],
 )
 def test_an_impossible_step_is_told_with_its_place(
