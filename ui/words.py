@@ -123,6 +123,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "member.added": _("Member added"),
         "payment.booked": _("Payment booked"),
         "subscription.started": _("Subscription started"),
+        "subscription.unparked": _("Billing of the subscription tried again"),
         "tenant.created": _("Tenant created"),
     },
     "action": {

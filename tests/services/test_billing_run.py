@@ -207,6 +207,29 @@ def test_a_tenant_whose_data_contradict_is_parked_and_the_others_go_on() -> None
     assert [each["tenant"] for each in listed()] == ["bad", "good", "good"]
 
 
+def test_a_run_that_names_a_parked_tenant_tries_it_again() -> None:
+    a_plan()
+    tenant = a_tenant()
+    a_subscription(tenant)
+    bill("2026-03-01T00:00:00+08:00")
+    cursor_at = "UPDATE billing_subscription SET next_boundary_at = %s"
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(cursor_at, ["2026-03-01T00:00:00+08:00"])
+    assert [each.code for each in bill("2026-04-02T00:00:00+08:00").parked] == [
+        "period_already_billed"
+    ]
+    still = bill("2026-04-02T00:00:00+08:00", tenant="acme")
+    assert [each.code for each in still.parked] == ["period_already_billed"]
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(cursor_at, ["2026-04-01T00:00:00+08:00"])
+    assert bill("2026-04-02T00:00:00+08:00").drafted == 0  # a run over all leaves it parked
+
+    mended = bill("2026-04-02T00:00:00+08:00", tenant="acme")
+
+    assert (mended.drafted, mended.finalized, mended.parked) == (1, 1, [])
+    assert [each["total"] for each in listed()] == ["199.00", "199.00"]
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -15,6 +15,7 @@ from kernel import ids
 from kernel.errors import NotFound
 from kernel.money import Money
 from metering.services import close_days, roll_up_pending
+from tenants import audit
 from tenants.models import Tenant
 from tenants.scope import system_scope
 
@@ -81,6 +82,8 @@ def execute_run(
         run.state, run.started_at = RunState.RUNNING, run.started_at or now
         run.progressed_at, run.finished_at, run.error = now, None, ""
         run.save(update_fields=["state", "started_at", "progressed_at", "finished_at", "error"])
+        if tenant_key:
+            _unpark(tenant_key=tenant_key, now=now)
         waiting = _drafts(at=at, tenant_key=tenant_key)
         parked_before = _parked(tenant_key=tenant_key)
     result = RunResult(run_id=run_id, due=waiting, parked=parked_before)
@@ -124,6 +127,28 @@ def execute_run(
     result.unchanged = max(0, left - result.drafted) if not finalize else left
     report(RunState.DONE)
     return result
+
+
+def _unpark(*, tenant_key: str, now: datetime) -> None:
+    """A run that names a tenant tries again what was parked; it parks again what still contradicts."""
+    parked = list(
+        Subscription.objects.select_for_update()
+        .filter(tenant__key=tenant_key)
+        .exclude(parked_code="")
+    )
+    for row in parked:
+        audit.record(
+            audit.Entry(
+                tenant_id=row.tenant_id,
+                actor="billing_run",
+                action="subscription.unparked",
+                target=f"subscription:{row.id}",
+                before={"code": row.parked_code, "detail": row.parked_detail},
+            ),
+            now=now,
+        )
+        row.parked_code = row.parked_detail = ""
+    Subscription.objects.bulk_update(parked, ["parked_code", "parked_detail"])
 
 
 def _only(tenant_key: str) -> list[UUID] | None:

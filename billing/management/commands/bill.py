@@ -21,7 +21,12 @@ class Command(SummitCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--at", type=instant_argument, required=True, metavar="INSTANT")
-        parser.add_argument("--tenant", default="", metavar="KEY", help="Bill this tenant only.")
+        parser.add_argument(
+            "--tenant",
+            default="",
+            metavar="KEY",
+            help="Bill this tenant only; what was parked of it is tried again.",
+        )
         parser.add_argument("--finalize", action="store_true")
 
     def handle(self, *args: Any, at: datetime, tenant: str, finalize: bool, **options: Any) -> None:
