@@ -207,6 +207,30 @@ def test_a_tenant_whose_data_contradict_is_parked_and_the_others_go_on() -> None
     assert [each["tenant"] for each in listed()] == ["bad", "good", "good"]
 
 
+def test_a_draft_that_its_dates_no_longer_bill_stops_nobody_else() -> None:
+    a_plan()
+    bad, good = a_tenant("bad", apps=("b",)), a_tenant("good", apps=("g",))
+    a_subscription(bad)
+    a_subscription(good)
+    bill("2026-03-01T00:00:00+08:00", finalize=False)
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_subscription SET ends_at = starts_at + interval '1 hour'"
+            " WHERE tenant_id = %s",
+            [str(bad.id)],
+        )
+
+    result = bill("2026-03-01T00:00:00+08:00")
+
+    assert [(each.tenant, each.code) for each in result.parked] == [
+        ("bad", "draft_without_content")
+    ]
+    assert [(each["tenant"], each["status"]) for each in listed()] == [
+        ("good", "open"),
+        ("bad", "draft"),
+    ]
+
+
 def test_a_run_that_names_a_parked_tenant_tries_it_again() -> None:
     a_plan()
     tenant = a_tenant()

@@ -15,7 +15,7 @@ from billing.invoicing.services.draft_due import Parked, usage_span
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
 from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
-from kernel.errors import DomainError
+from kernel.errors import Conflict, DomainError
 from metering import queries as metering
 from tenants.scope import system_scope
 
@@ -129,6 +129,12 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
             draft = draft_document(
                 contract=contract, boundary=boundary, usage=usage.get(contract.tenant_id, {})
             )
+            if draft is None:
+                raise Conflict(
+                    "draft_without_content",
+                    "The subscription's dates no longer bill anything where it has a draft; "
+                    "mend its dates or void the draft.",
+                )
         except DomainError as error:
             outcome.parked.append(
                 Parked(tenant=contract.tenant_key, code=error.code, detail=error.message)
@@ -137,7 +143,6 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
                 parked_code=error.code, parked_detail=error.message
             )
             continue
-        assert draft is not None  # noqa: S101  # it was drafted from the same terms and dates
         changed = content_hash(draft) != bytes(invoice.content_hash or b"")
         rated.append(_Rated(invoice=invoice, contract=contract, draft=draft, changed=changed))
     return rated
