@@ -1,6 +1,6 @@
 """The topics' models, gathered for Django: one app, one migration history."""
 
-from billing.catalog.models import Plan, PlanVersion
+from billing.catalog.models import Plan, PlanOffer, PlanVersion
 from billing.invoicing.models import (
     BillingRun,
     CreditNote,
@@ -13,7 +13,7 @@ from billing.invoicing.models import (
 )
 from billing.ledger.models import BalanceLot, JournalEntry, JournalTransaction, LedgerAccount
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
-from billing.subscriptions.models import Subscription, SubscriptionPhase
+from billing.subscriptions.models import Subscription, SubscriptionPhase, SubscriptionPrice
 
 __all__ = [
     "BalanceLot",
@@ -28,8 +28,10 @@ __all__ = [
     "LedgerAccount",
     "NumberSeries",
     "Plan",
+    "PlanOffer",
     "PlanVersion",
     "Seller",
     "Subscription",
     "SubscriptionPhase",
+    "SubscriptionPrice",
 ]

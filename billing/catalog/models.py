@@ -5,13 +5,19 @@ from typing import ClassVar
 from django.db import models
 
 from kernel import clock, ids
+from tenants.models import Tenant
 
 
 class Plan(models.Model):
-    """A plan by its key; its terms are in its versions."""
+    """A plan by its key; its terms are in its versions.
+
+    `is_private`, as its newest version says: only tenants to which it was offered, or which hold it,
+    may know of it.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     key = models.CharField(max_length=100, unique=True)
+    is_private = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=clock.now)
 
     web_access = "read"
@@ -45,3 +51,22 @@ class PlanVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan_id} v{self.number}"
+
+
+class PlanOffer(models.Model):
+    """A tenant may see and take this private plan."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
+    offered_at = models.DateTimeField()
+
+    web_access = "read"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "plan"], name="billing_plan_offer_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"offer of {self.plan_id}"

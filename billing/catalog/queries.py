@@ -1,14 +1,14 @@
 """Reading the catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from billing.catalog.domain import parse_plan
+from billing.catalog.domain import parse_plan, parse_plan_price
 from billing.catalog.models import PlanVersion
-from billing.rating.terms import PlanTerms
+from billing.rating.terms import PlanTerms, PriceTerms
 from kernel.errors import NotFound
 from metering.meters.domain import METERS
 
@@ -27,6 +27,7 @@ class StoredVersion:
 
 
 _parsed: dict[UUID, PlanTerms] = {}
+_parsed_prices: dict[UUID, PriceTerms] = {}
 
 
 def terms_of(*, version_id: UUID, document: dict[str, Any]) -> PlanTerms:
@@ -35,6 +36,15 @@ def terms_of(*, version_id: UUID, document: dict[str, Any]) -> PlanTerms:
     if terms is None:
         terms = parse_plan(document, known_meters=frozenset(METERS))
         _parsed[version_id] = terms
+    return terms
+
+
+def price_of(*, price_id: UUID, document: Mapping[str, Any]) -> PriceTerms:
+    """The parsed terms of a stored price of a contract, which never changes either."""
+    terms = _parsed_prices.get(price_id)
+    if terms is None:
+        terms = parse_plan_price(document, known_meters=frozenset(METERS))
+        _parsed_prices[price_id] = terms
     return terms
 
 

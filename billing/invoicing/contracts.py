@@ -7,12 +7,15 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.catalog.domain import PriceOverride
 from billing.catalog.models import PlanVersion
 from billing.catalog.queries import terms_of
 from billing.invoicing.drafting import Contract, HeldVersion
+from billing.invoicing.overrides import with_overrides
 from billing.rating.usage import Usage, UsageKey
 from billing.subscriptions.domain import Anchor, Cadence, Pace
 from billing.subscriptions.models import Subscription, SubscriptionPhase
+from billing.subscriptions.queries import overrides_of
 from kernel.period import local_day
 from metering import queries as metering
 from metering.queries import Span
@@ -20,7 +23,7 @@ from tenants.models import App
 
 
 def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract]:
-    """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. Two
+    """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. Three
     queries."""
     rows = list(subscriptions)
     apps: dict[UUID, list[str]] = defaultdict(list)
@@ -36,7 +39,11 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
         .order_by("subscription_id", "starts_on")
     ):
         phases[phase.subscription_id].append(phase)
-    return {row.id: _contract(row, apps[row.tenant_id], phases[row.id]) for row in rows}
+    overrides = overrides_of(subscriptions=rows)
+    return {
+        row.id: _contract(row, apps[row.tenant_id], phases[row.id], overrides.get(row.id, ()))
+        for row in rows
+    }
 
 
 def load_usage(*, spans: Sequence[Span], meters: Iterable[str]) -> dict[UUID, Usage]:
@@ -59,7 +66,10 @@ def app_keys(tenant_ids: Sequence[UUID]) -> Mapping[UUID, str]:
 
 
 def _contract(
-    row: Subscription, apps: Sequence[str], phases: Sequence[SubscriptionPhase]
+    row: Subscription,
+    apps: Sequence[str],
+    phases: Sequence[SubscriptionPhase],
+    overrides: Sequence[PriceOverride],
 ) -> Contract:
     zone = ZoneInfo(row.timezone)
     if phases:
@@ -72,7 +82,8 @@ def _contract(
         tenant_id=row.tenant_id,
         tenant_key=row.tenant.key,
         language=row.tenant.language,
-        versions=versions,
+        versions=with_overrides(versions, overrides),
+        overrides=tuple(overrides),
         cadence=Cadence(
             starts_on=row.starts_on,
             ends_on=local_day(row.ends_at, zone) if row.ends_at else None,

@@ -1,11 +1,12 @@
 """From a subscription's boundary and usage to the content of a document. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
+from billing.catalog.domain import PriceOverride
 from billing.rating.lines import RatedLine
 from billing.rating.pipeline import rate_plan
 from billing.rating.terms import PlanTerms, Timing
@@ -20,12 +21,28 @@ DEFAULT_GRACE = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldVersion:
-    """A plan version and the first local day on which the subscription holds it."""
+    """A plan version and the first local day on which the subscription holds it.
+
+    `terms` are those of the version with what the contract words differently; `clauses` tells of each
+    such price, by its key, what was agreed, as the working of its lines names it. `own_terms` are the
+    version's alone; None where the contract changes nothing.
+    """
 
     starts_on: date
     plan_version_id: UUID
     number: int
     terms: PlanTerms
+    clauses: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    own_terms: PlanTerms | None = None
+
+    def explained(self, lines: Iterable[RatedLine]) -> list[RatedLine]:
+        """The lines of this version, with the clause by which each overridden price is billed."""
+        return [
+            line
+            if (clause := self.clauses.get(line.key)) is None
+            else replace(line, explanation={**line.explanation, "override": clause})
+            for line in lines
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,7 @@ class Contract:
     versions: Sequence[HeldVersion]
     cadence: Cadence
     apps: Sequence[str]
+    overrides: Sequence[PriceOverride] = ()
 
     @property
     def meters(self) -> frozenset[str]:
@@ -175,14 +193,16 @@ def rated_lines(
     """The lines of one version for the part of a period in which it held."""
     return [
         DraftLine(timing=timing.value, line=line, plan_version_id=held.plan_version_id)
-        for line in rate_plan(
-            terms=held.terms,
-            version=held.number,
-            period=period,
-            served=served,
-            zone=contract.cadence.zone,
-            usage=usage,
-            apps=contract.apps,
-            timing=timing,
+        for line in held.explained(
+            rate_plan(
+                terms=held.terms,
+                version=held.number,
+                period=period,
+                served=served,
+                zone=contract.cadence.zone,
+                usage=usage,
+                apps=contract.apps,
+                timing=timing,
+            )
         )
     ]

@@ -106,7 +106,8 @@ class Entitlement:
 class PlanTerms:
     """A whole plan. Made by `billing.catalog.domain.parse_plan`, which checks it.
 
-    `names` maps languages to the plan's name. `grace` is None where the plan doesn't say.
+    `names` maps languages to the plan's name. `is_private`: only tenants to which it was offered, or
+    which hold it, may know of it. `grace` is None where the plan doesn't say.
     `document` is the canonical form of the whole, `content_hash` the SHA-256 of it in hexadecimal:
     plans that mean the same have the same.
     """
@@ -125,6 +126,7 @@ class PlanTerms:
     maximum: Decimal | None = None
     max_of: tuple[str, ...] = ()
     entitlements: tuple[Entitlement, ...] = ()
+    is_private: bool = False
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     content_hash: str = field(default="", compare=False)
 

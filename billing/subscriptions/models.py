@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from billing.catalog.models import PlanVersion
+from billing.catalog.models import Plan, PlanVersion
 from billing.subscriptions.domain import Anchor, SubscriptionStatus
 from kernel import clock, ids
 from tenants.models import Tenant
@@ -94,3 +94,44 @@ class SubscriptionPhase(models.Model):
 
     def __str__(self) -> str:
         return f"phase from {self.starts_on}"
+
+
+class SubscriptionPrice(models.Model):
+    """A contract's own wording of one price of a plan, while the subscription holds that plan.
+
+    Never changed after it is stored (trigger): to end one early, or to agree something else, is a row
+    with a higher `number`, which stands before the earlier ones. `document` is the price in the words
+    of the plan document, null where the plan's own price holds again; `clause` is the contract's text.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="prices")
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField()
+    price_key = models.CharField(max_length=100)
+    starts_on = models.DateField()
+    ends_on = models.DateField(null=True)
+    document = models.JSONField(null=True)
+    clause = models.TextField()
+    reference = models.CharField(max_length=200)
+    recorded_by = models.CharField(max_length=200)
+    recorded_at = models.DateTimeField()
+
+    web_access = "read"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "number"],
+                name="billing_subscription_price_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
+                name="billing_subscription_price_period",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.price_key} from {self.starts_on}"

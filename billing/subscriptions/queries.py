@@ -1,6 +1,7 @@
 """Reading subscriptions: what a tenant agreed to, and when its next document falls due."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, QuerySet
 
-from billing.catalog.queries import terms_of
+from billing.catalog.domain import PriceOverride
+from billing.catalog.queries import price_of, terms_of
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.domain import Anchor, Cadence, SubscriptionStatus
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.models import Subscription, SubscriptionPrice
 from kernel.period import Period, local_day
 
 
@@ -113,3 +115,33 @@ def subscribers() -> dict[tuple[str, int], int]:
         .values(key=F("plan_version__plan__key"), number=F("plan_version__number"))
         .annotate(subscriptions=Count("id"))
     }
+
+
+def overrides_of(
+    *, subscriptions: Iterable[Subscription]
+) -> Mapping[UUID, Sequence[PriceOverride]]:
+    """What contracts word differently, by subscription, in the order of recording. One query."""
+    rows = list(subscriptions)
+    found: dict[UUID, list[PriceOverride]] = defaultdict(list)
+    for row in (
+        SubscriptionPrice.objects.filter(
+            tenant_id__in={row.tenant_id for row in rows}, subscription__in=rows
+        )
+        .select_related("plan")
+        .order_by("subscription_id", "number")
+    ):
+        found[row.subscription_id].append(_override(row))
+    return found
+
+
+def _override(row: SubscriptionPrice) -> PriceOverride:
+    return PriceOverride(
+        number=row.number,
+        plan_key=row.plan.key,
+        price_key=row.price_key,
+        starts_on=row.starts_on,
+        ends_on=row.ends_on,
+        price=None if row.document is None else price_of(price_id=row.id, document=row.document),
+        clause=row.clause,
+        reference=row.reference,
+    )

@@ -4,14 +4,17 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import connections
 from django.test import Client
 
+from billing.catalog.services.offer_plan import offer_plan
 from billing.invoicing.models import Invoice
+from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.domain import BalanceKind
@@ -24,6 +27,7 @@ from billing.subscriptions.models import Subscription, SubscriptionPhase
 from kernel import clock
 from kernel.ids import public_id
 from kernel.money import Money
+from kernel.period import local_day
 from tenants.domain import KeyScope, Role, StaffRole
 from tenants.models import Member, User
 from tenants.scope import system_scope, tenant_scope
@@ -261,6 +265,20 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             starts_on=subscription.starts_on,
             plan_version_id=subscription.plan_version_id,
             changed_at=now,
+        )
+        offer_plan(tenant_id=tenant.id, plan_key="standard", now=now, actor="test")
+        assert subscription.next_boundary_at is not None
+        agree_price(
+            tenant_id=tenant.id,
+            agreed=AgreedPrice(
+                price_key="base",
+                starts_on=local_day(subscription.next_boundary_at, ZoneInfo(tenant.timezone)),
+                document={"model": "flat", "amount": "149"},
+                clause=f"As agreed with {tenant.key}.",
+                reference=f"contract of {tenant.key}",
+            ),
+            now=subscription.next_boundary_at - timedelta(days=1),
+            actor="test",
         )
     with tenant_scope(tenant.id):
         attempt = PaymentAttempt.objects.create(

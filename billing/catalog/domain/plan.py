@@ -59,6 +59,7 @@ def _read_plan(fields: Fields, *, known_meters: Collection[str] | None) -> PlanT
     effective_from = fields.day("effective_from")
     grace = fields.duration("grace")
     day_count = fields.choice("day_count", DayCount, default=DayCount.ACTUAL)
+    is_private = fields.flag("private", default=False)
     entitlements = read_entitlements(fields)
     prices = _read_prices(fields, known_meters=known_meters)
     minimum = fields.optional_figure("minimum")
@@ -81,6 +82,7 @@ def _read_plan(fields: Fields, *, known_meters: Collection[str] | None) -> PlanT
         maximum=maximum,
         max_of=max_of,
         entitlements=entitlements,
+        is_private=is_private,
     )
 
 
@@ -182,6 +184,8 @@ def _plan_document(terms: PlanTerms) -> dict[str, object]:
         told["grace"] = duration_text(terms.grace)
     if terms.day_count is not DayCount.ACTUAL:
         told["day_count"] = terms.day_count.value
+    if terms.is_private:
+        told["private"] = True
     if terms.entitlements:
         told["entitlements"] = entitlements_document(terms.entitlements)
     told["prices"] = [dict(price.document) for price in terms.prices]

@@ -32,6 +32,18 @@ def parse_price(document: object, *, path: str = "price") -> PriceTerms:
     return terms
 
 
+def parse_plan_price(
+    document: object, *, known_meters: Collection[str] | None, path: str = "price"
+) -> PriceTerms:
+    """The terms of one price as a plan holds it, by the rules of a whole plan: with a key, and
+    with a known meter where it has one. Raises PlanFaults."""
+    faults = Faults()
+    terms = read_price(Fields(document, path=path, faults=faults), known_meters=known_meters)
+    if faults.found:
+        raise PlanFaults(faults.found)
+    return terms
+
+
 def read_price(
     fields: Fields, *, known_meters: Collection[str] | None, default_key: str | None = None
 ) -> PriceTerms:

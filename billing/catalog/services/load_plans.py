@@ -47,8 +47,12 @@ def load_plans(
     loaded = []
     for terms, document in parsed:
         plan, _ = Plan.objects.get_or_create(
-            key=terms.key, defaults={"id": ids.new_id(), "created_at": now}
+            key=terms.key,
+            defaults={"id": ids.new_id(), "created_at": now, "is_private": terms.is_private},
         )
+        if plan.is_private != terms.is_private:
+            plan.is_private = terms.is_private
+            plan.save(update_fields=["is_private"])
         latest = PlanVersion.objects.filter(plan=plan).order_by("-number").first()
         digest = bytes.fromhex(terms.content_hash)
         if latest is not None and bytes(latest.content_hash) == digest:

@@ -9,6 +9,7 @@ from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, Draft, DraftLine, HeldVersion, rated_lines
 from billing.invoicing.lines import line_rows
 from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.overrides import on_day
 from billing.invoicing.services.draft_due import invoice_row
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
@@ -113,12 +114,14 @@ def unused_draft_lines(
     """The negative lines for what the version billed in advance and is not used."""
     return [
         DraftLine(timing=Timing.IN_ADVANCE.value, line=line, plan_version_id=held.plan_version_id)
-        for line in unused_lines(
-            terms=held.terms,
-            version=held.number,
-            period=period,
-            unused=unused,
-            zone=contract.cadence.zone,
+        for line in held.explained(
+            unused_lines(
+                terms=held.terms,
+                version=held.number,
+                period=period,
+                unused=unused,
+                zone=contract.cadence.zone,
+            )
         )
     ]
 
@@ -233,7 +236,11 @@ def _change_now(
     _hold(row, new)
     if unused == service.served and opening_draft(row, service) is not None:
         return
-    taking = HeldVersion(starts_on=day, plan_version_id=new.id, number=new.number, terms=new.terms)
+    taking = on_day(
+        HeldVersion(starts_on=day, plan_version_id=new.id, number=new.number, terms=new.terms),
+        contract.overrides,
+        day=day,
+    )
     draft = Draft(
         boundary_at=now,
         finalize_at=now,
