@@ -18,6 +18,8 @@ PACKAGES = ("billing", "metering", "tenants", "work")
 # Safe although the linter, which looks at one migration alone, cannot see it: the table is made by
 # an earlier migration of the same, first release, and is empty when the index is made.
 ON_EMPTY_TABLES = ("0005_one_active_subscription", "0006_changes_and_balances")
+# Makes texts longer, which rewrites no table and disturbs no reader.
+LONGER_TEXTS = ("0003_meters_and_dimensions",)
 
 
 def main() -> int:
@@ -29,7 +31,7 @@ def main() -> int:
     linter = MigrationLinter(
         path=".",
         include_apps=PACKAGES,
-        ignore_name=ON_EMPTY_TABLES,
+        ignore_name=(*ON_EMPTY_TABLES, *LONGER_TEXTS),
         database=OWNER,
         no_cache=True,
         quiet=("ok", "ignore"),

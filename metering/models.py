@@ -2,7 +2,14 @@
 
 from metering.days.models import DayClose
 from metering.ingest.models import Batch, Event, EventKey, ImportedTenant, RejectedEvent
-from metering.rollup.models import ActiveUser, Correction, DailyUsage, Watermark
+from metering.rollup.models import (
+    ActiveUser,
+    Correction,
+    DailyUsage,
+    Mark,
+    Reading,
+    Watermark,
+)
 
 __all__ = [
     "ActiveUser",
@@ -13,6 +20,8 @@ __all__ = [
     "Event",
     "EventKey",
     "ImportedTenant",
+    "Mark",
+    "Reading",
     "RejectedEvent",
     "Watermark",
 ]

@@ -27,6 +27,8 @@ from ui.sign_in import sign_in_first
 from ui.working import shown_line
 
 _SPARK_DAYS = 30
+_ALWAYS_SHOWN = ("dau", "messages")
+"""Meters that are shown without usage too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class MeterSoFar:
 
     app_key: str
     meter: str
+    adds_up: bool
     highest: Decimal
     total: Decimal
     newest: tuple[Decimal, ...]
@@ -98,7 +101,7 @@ def _used(
     values: dict[tuple[UUID, str], dict[date, Decimal]] = {}
     for row in metering.usage(
         tenant_ids=[tenant_id],
-        meters=list(METERS),
+        meters=[meter.key for meter in METERS.values() if meter.marks == meter.key],
         from_day=oldest,
         to_day=today + timedelta(days=1),
     ):
@@ -109,6 +112,7 @@ def _used(
         MeterSoFar(
             app_key=app.key,
             meter=meter,
+            adds_up=METERS[meter].adds_up,
             highest=max(
                 (value for day, value in by_day.items() if day >= since), default=Decimal(0)
             ),
@@ -118,4 +122,5 @@ def _used(
         for app in apps_of(tenant_id=tenant_id)
         for meter in METERS
         for by_day in [values.get((app.id, meter), {})]
+        if by_day or meter in _ALWAYS_SHOWN
     )

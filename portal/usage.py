@@ -64,6 +64,7 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
         place="usage",
         zone=profile.timezone,
         meter=meter,
+        adds_up=METERS[meter].adds_up,
         meters=[(key, words.word("meter", key), key == meter) for key in METERS],
         apps=[(app.key, app.key == app_key) for app in apps],
         months=[
@@ -81,7 +82,7 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
             days=days,
             values=values,
             language=language,
-            shape=Shape.LINE if meter == "dau" else Shape.STACKED,
+            shape=Shape.STACKED if METERS[meter].adds_up else Shape.LINE,
         )
         if any(values.values())
         else None,

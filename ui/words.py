@@ -73,7 +73,17 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "read": _("Read"),
         "full": _("Read and write"),
     },
-    "meter": {"dau": _("Daily active users"), "messages": _("Messages")},
+    "meter": {
+        "dau": _("Daily active users"),
+        "mau": _("Monthly active users"),
+        "messages": _("Messages"),
+        "logins": _("Logins"),
+        "peak_connections": _("Peak connections"),
+        "groups": _("Groups"),
+        "registered_users": _("Registered users"),
+        "storage": _("Storage"),
+        "api_calls": _("API calls"),
+    },
     "model": {
         "flat": _("Flat fee"),
         "per_unit": _("Per unit"),

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from billing.ledger.domain import BalanceKind
 from billing.subscriptions.domain import Anchor, EffectiveWhen
 from kernel.decimals import parse_decimal
+from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
 from kernel.errors import DomainError, Invalid
 
 
@@ -29,6 +30,8 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetUsage:
+    """`kind` is the canonical text of the dimensions that the value is for."""
+
     app: str
     meter: str
     day: date
@@ -130,6 +133,9 @@ class StepFault(DomainError):
 
 LONGEST: Final = timedelta(days=50 * 365)
 """From a story's first step to its last: every month in between is billed for every tenant."""
+_DATA: Final = ("user", "device", "count", "value", *DIMENSIONS)
+"""What an event of a story may tell beside its data's place."""
+
 _YEARS: Final = range(1901, 2999)
 """Those in which periods are reckoned (`kernel.period`), less one at each end for other zones."""
 
@@ -213,7 +219,7 @@ def _usage(step: Mapping[str, Any], _: str) -> Action:
         meter=_text(step, "meter"),
         day=_day(step, "day"),
         value=_decimal(step, "value"),
-        kind=_text(step, "kind", default=""),
+        kind=canonical_dimensions({name: _property(step, name) for name in DIMENSIONS}),
     )
 
 
@@ -224,10 +230,19 @@ def _events(step: Mapping[str, Any], _: str) -> Action:
     )
 
 
+def _property(step: Mapping[str, Any], name: str) -> str:
+    value = _text(step, name, default="")
+    if value and not is_dimension_value(value):
+        raise Invalid(
+            f"bad_{name}", _ask(name, "letters, digits, '.', '_', ':' and '-' only"), field=name
+        )
+    return value
+
+
 def _cloud_event(app: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
     data = event.get("data")
     if data is None:
-        data = {name: event[name] for name in ("user", "kind", "count") if name in event}
+        data = {name: event[name] for name in _DATA if name in event}
     return {
         "specversion": "1.0",
         "id": event.get("id"),

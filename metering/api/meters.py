@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from kernel.dimensions import DIMENSIONS
 from metering.meters.domain import METERS, Aggregation
 from tenants.api.endpoint import ListEndpoint, PageQuery
 from tenants.api.schema import FLAG, TEXT, answers, list_of, one_of, page_of, record
@@ -15,7 +16,11 @@ METER: Final = record(
     key=TEXT,
     event_types=list_of(TEXT),
     aggregation=one_of(*Aggregation),
-    by_kind={**FLAG, "description": "Whether each kind of event is also counted by itself."},
+    dimensions={
+        **list_of(one_of(*DIMENSIONS)),
+        "description": "The properties by which the daily value is kept apart.",
+    },
+    by_kind={**FLAG, "description": "Whether kind is one of them."},
 )
 
 
@@ -41,6 +46,7 @@ class MetersView(ListEndpoint):
                 "key": meter.key,
                 "event_types": sorted(meter.event_types),
                 "aggregation": meter.aggregation.value,
-                "by_kind": meter.by_kind,
+                "dimensions": [each for each in DIMENSIONS if each in meter.dimensions],
+                "by_kind": "kind" in meter.dimensions,
             },
         )

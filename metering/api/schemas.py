@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from kernel.dimensions import DIMENSIONS
 from metering.ingest.domain import limits
-from metering.meters.domain import EVENT_TYPES, METERS
+from metering.meters.domain import event_types
 
 EVENT: Final[dict[str, Any]] = {
     "type": "object",
@@ -16,7 +17,12 @@ EVENT: Final[dict[str, Any]] = {
             "description": "Unique within its source; the same source and id is the same event.",
         },
         "source": {"type": "string", "maxLength": limits.LONGEST_SOURCE},
-        "type": {"type": "string", "enum": sorted(EVENT_TYPES)},
+        "type": {
+            "type": "string",
+            "maxLength": limits.LONGEST_TYPE,
+            "description": "One that a meter names: "
+            f"{', '.join(sorted(event_types().known))}, or one of the operator's meters.",
+        },
         "subject": {
             "type": "string",
             "maxLength": limits.LONGEST_SUBJECT,
@@ -25,19 +31,32 @@ EVENT: Final[dict[str, Any]] = {
         "time": {"type": "string", "format": "date-time"},
         "data": {
             "type": "object",
-            "required": ["user"],
             "properties": {
                 "user": {
                     "type": "string",
                     "maxLength": limits.LONGEST_USER,
-                    "description": "The end user's id; kept only as a keyed hash.",
+                    "description": "The end user's id; kept only as a keyed hash. Needed for "
+                    f"{', '.join(sorted(event_types().need_user))}.",
                 },
-                "kind": {"type": "string", "maxLength": limits.LONGEST_KIND},
+                "device": {
+                    "type": "string",
+                    "maxLength": limits.LONGEST_USER,
+                    "description": "The device's id; kept only as a keyed hash.",
+                },
+                **{
+                    name: {"type": "string", "maxLength": limits.LONGEST_KIND}
+                    for name in DIMENSIONS
+                },
                 "count": {
                     "type": "integer",
                     "minimum": 1,
                     "maximum": limits.MOST_COUNT,
                     "default": 1,
+                },
+                "value": {
+                    "type": "string",
+                    "description": "What a gauge read, a decimal number from 0. Needed for "
+                    f"{', '.join(sorted(event_types().need_value))}.",
                 },
             },
         },
@@ -77,7 +96,7 @@ USAGE: Final[dict[str, Any]] = {
     "required": ["meter", "timezone", "granularity", "data", "next"],
     "properties": {
         "app": {"type": "string", "description": "Only when one was asked for."},
-        "meter": {"type": "string", "enum": sorted(METERS)},
+        "meter": {"type": "string", "example": "dau"},
         "timezone": {"type": "string"},
         "granularity": {"type": "string", "enum": ["hour", "day", "month"]},
         "data": {

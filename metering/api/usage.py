@@ -44,11 +44,17 @@ class UsageView(Endpoint):
         summary="Read usage",
         description=(
             "Windows without usage are left out. Days and months are the tenant's local ones; `to` "
-            "is excluded. A month's dau are the distinct users of that month."
+            "is excluded. A month's dau are the distinct users of that month; a gauge's value is its "
+            "highest or latest reading."
         ),
         parameters=[
             OpenApiParameter("app", str, description="An app's key; all apps when left out."),
-            OpenApiParameter("meter", str, required=True, enum=sorted(METERS)),
+            OpenApiParameter(
+                "meter",
+                str,
+                required=True,
+                description=f"{', '.join(METERS)}, or one of the operator's meters.",
+            ),
             OpenApiParameter("from", date, required=True, description="The first local day."),
             OpenApiParameter("to", date, required=True, description="The day after the last one."),
             OpenApiParameter("granularity", str, enum=list(Granularity), default="day"),

@@ -18,7 +18,7 @@ from metering.meters.domain import Aggregation, meter_named
 from metering.rollup.queries import (
     WindowValue,
     closed_until,
-    distinct_users,
+    distinct_identities,
     usage,
     usage_in_windows,
 )
@@ -237,19 +237,31 @@ def _by_days(
     apps: Sequence[ShownApp], *, meter: str, days: Sequence[date], granularity: Granularity
 ) -> list[WindowValue]:
     """Values between neighbouring `days`; of their app alone, since a tenant's others are not asked."""
-    distinct = meter_named(meter).aggregation is Aggregation.DISTINCT_USERS
-    if granularity == Granularity.MONTH and distinct:
-        return distinct_users(
-            tenant_id=apps[0].tenant_id, app_ids=[app.id for app in apps], bounds=days
+    rule = meter_named(meter)
+    if granularity == Granularity.MONTH and rule.counts_users:
+        return distinct_identities(
+            tenant_id=apps[0].tenant_id,
+            app_ids=[app.id for app in apps],
+            meter=rule.key,
+            bounds=days,
         )
     asked = {app.id for app in apps}
-    sums: dict[tuple[UUID, int], Decimal] = {}
+    parts: dict[tuple[UUID, int, str], Decimal] = {}
     for row in usage(
         tenant_ids=[apps[0].tenant_id], meters=[meter], from_day=days[0], to_day=days[-1]
     ):
         if row.app_id in asked:
-            place = (row.app_id, bisect_right(days, row.day) - 1)
-            sums[place] = sums.get(place, Decimal(0)) + row.value
+            place = (row.app_id, bisect_right(days, row.day) - 1, row.kind)
+            match rule.aggregation:
+                case Aggregation.MAX:
+                    parts[place] = max(parts.get(place, row.value), row.value)
+                case Aggregation.LATEST:
+                    parts[place] = row.value  # rows come by day
+                case _:
+                    parts[place] = parts.get(place, Decimal(0)) + row.value
+    sums: dict[tuple[UUID, int], Decimal] = {}
+    for (app_id, window, _), value in parts.items():
+        sums[app_id, window] = sums.get((app_id, window), Decimal(0)) + value
     return [
         WindowValue(app_id=app_id, window=window, value=value)
         for (app_id, window), value in sums.items()

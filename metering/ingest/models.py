@@ -9,6 +9,8 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from kernel.dimensions import LONGEST_TEXT
+
 
 class EventKey(models.Model):
     """The identity of an accepted event: (tenant, source, id), whatever its time.
@@ -64,7 +66,8 @@ class Batch(models.Model):
 
 class Event(models.Model):
     """One accepted usage event. `day` is its local day in the tenant's zone, cut by Python's zone
-    data at ingest, so that all later steps group by it and agree.
+    data at ingest, so that all later steps group by it and agree. `kind` is the canonical text of
+    its dimensions (`kernel.dimensions`), `value` what a gauge read.
     """
 
     web_access = "append"
@@ -82,8 +85,10 @@ class Event(models.Model):
     occurred_at = models.DateTimeField()
     day = models.DateField()
     user_hash = models.BinaryField(max_length=16, null=True)
-    kind = models.CharField(max_length=64, db_collation="C", default="")
+    kind = models.CharField(max_length=LONGEST_TEXT, db_collation="C", default="")
     count = models.BigIntegerField(default=1)
+    device_hash = models.BinaryField(max_length=16, null=True)
+    value = models.DecimalField(max_digits=38, decimal_places=12, null=True)
 
     class Meta:
         db_table = "metering_event"

@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from django.db import models
 
+from kernel.dimensions import LONGEST_TEXT
+
 
 class ActiveUser(models.Model):
     """A mark: this user (keyed hash) was active in this app on this local day."""
@@ -24,10 +26,33 @@ class ActiveUser(models.Model):
         return f"active on {self.day}"
 
 
-class DailyUsage(models.Model):
-    """The exact value of a meter for one app, kind and local day, as of the day's close.
+class Mark(models.Model):
+    """A mark of any other distinct meter: this identity (keyed hash of a user, a device or both)
+    counts in this app on this day of the meter."""
 
-    A trigger refuses every change to a closed day; see `Correction`.
+    web_access = "read"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "app_id", "meter", "day", "identity")
+    tenant_id = models.UUIDField()
+    app_id = models.UUIDField()
+    meter = models.CharField(max_length=64, db_collation="C")
+    day = models.DateField()
+    identity = models.BinaryField(max_length=32)
+
+    class Meta:
+        db_table = "metering_mark"
+
+    def __str__(self) -> str:
+        return f"{self.meter} on {self.day}"
+
+
+class Reading(models.Model):
+    """Which reading of a gauge is the value of one app, combination of dimensions and day.
+
+    The highest, or the last by its time and then by arrival, whatever the order in which they are
+    folded. `previous` is the value that it replaced, if any, so that a closed day is corrected
+    by the difference. Follows late events too: daily usage with its corrections equals `value`.
     """
 
     web_access = "read"
@@ -38,7 +63,39 @@ class DailyUsage(models.Model):
     app_id = models.UUIDField()
     meter = models.CharField(max_length=64, db_collation="C")
     day = models.DateField()
-    kind = models.CharField(max_length=64, db_collation="C", default="")
+    kind = models.CharField(max_length=LONGEST_TEXT, db_collation="C", default="")
+    value = models.DecimalField(max_digits=38, decimal_places=12)
+    previous = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    batch_id = models.UUIDField()
+    position = models.IntegerField()
+
+    class Meta:
+        db_table = "metering_reading"
+
+    def __str__(self) -> str:
+        return f"{self.meter} on {self.day}"
+
+
+class DailyUsage(models.Model):
+    """The exact value of a meter for one app, combination of dimensions and local day, as of the
+    day's close.
+
+    `kind` is the canonical text of the dimensions that the meter keeps (`kernel.dimensions`): the
+    kind itself where nothing else is told. A trigger refuses every change to a closed day; see
+    `Correction`.
+    """
+
+    web_access = "read"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "app_id", "meter", "day", "kind")
+    tenant_id = models.UUIDField()
+    app_id = models.UUIDField()
+    meter = models.CharField(max_length=64, db_collation="C")
+    day = models.DateField()
+    kind = models.CharField(max_length=LONGEST_TEXT, db_collation="C", default="")
     value = models.DecimalField(max_digits=38, decimal_places=12)
 
     class Meta:
@@ -63,7 +120,7 @@ class Correction(models.Model):
     app_id = models.UUIDField()
     meter = models.CharField(max_length=64, db_collation="C")
     day = models.DateField()
-    kind = models.CharField(max_length=64, db_collation="C", default="")
+    kind = models.CharField(max_length=LONGEST_TEXT, db_collation="C", default="")
     delta = models.DecimalField(max_digits=38, decimal_places=12)
     recorded_at = models.DateTimeField()
     reason = models.CharField(max_length=200)

@@ -1,20 +1,33 @@
 """What roll-up keeps, read set-based: daily usage with its corrections, hours, months, a recount."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from metering.ingest.domain.array_literals import plain_array, text_array
-from metering.meters.domain import Aggregation, Meter, meter_named
+from metering.meters.domain import (
+    ACTIVE_USERS,
+    METERS,
+    Aggregation,
+    Meter,
+    Sort,
+    counting_rules,
+    meter_named,
+)
 from metering.rollup.models import Watermark
+from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from work.connections import cursor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRow:
-    """The quantity of one meter, app, kind and local day, corrections included; never zero."""
+    """The quantity of one meter, app, combination of dimensions and local day, corrections included.
+
+    `kind` is the canonical text of the combination. Only a gauge may be 0: that is what it read.
+    """
 
     tenant_id: UUID
     app_id: UUID
@@ -70,12 +83,14 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
     """The daily usage of many tenants, each over its own days; days without usage are left out.
 
     A tenant's spans become one, from the first day to the last. Ordered by tenant, app, meter, day,
-    kind. Counts what has been rolled up; a caller that must count everything committed calls
-    `roll_up_pending` first. Raises Invalid `unknown_meter`.
+    kind. A meter that counts another's marks has its values, where none of its own was set. Counts
+    what has been rolled up; a caller that must count everything committed calls `roll_up_pending`
+    first. Raises Invalid `unknown_meter`.
     """
-    names = [meter_named(key).key for key in meters]
-    if not spans or not names:
+    wanted = [meter_named(key) for key in meters]
+    if not spans or not wanted:
         return []
+    names = {meter.key for meter in wanted} | {meter.marks for meter in wanted}
     with cursor() as execution:
         execution.execute(
             """
@@ -96,22 +111,41 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
                  WHERE meter = ANY (%(meters)s::text[]) AND day >= s.from_day AND day < s.to_day
               ) AS parts
              GROUP BY tenant_id, app_id, meter, kind, day
-            HAVING sum(value) <> 0
+            HAVING sum(value) <> 0 OR meter = ANY (%(gauges)s::text[])
              ORDER BY tenant_id, app_id, meter, day, kind
             """,
             {
                 "tenants": plain_array(span.tenant_id for span in spans),
-                "meters": text_array(names),
+                "meters": text_array(sorted(names)),
+                "gauges": text_array(meter.key for meter in wanted if meter.is_gauge),
                 "from": plain_array(span.from_day for span in spans),
                 "to": plain_array(span.to_day for span in spans),
             },
         )
-        return [
+        rows = [
             UsageRow(
                 tenant_id=tenant_id, app_id=app_id, meter=meter, kind=kind, day=day, value=value
             )
             for tenant_id, app_id, meter, kind, day, value in execution.fetchall()
         ]
+    borrowing = [meter for meter in wanted if meter.marks != meter.key]
+    if not borrowing:
+        return rows
+    return _with_borrowed(rows, borrowing=borrowing, keys={meter.key for meter in wanted})
+
+
+def _with_borrowed(
+    rows: Sequence[UsageRow], *, borrowing: Sequence[Meter], keys: Collection[str]
+) -> list[UsageRow]:
+    own = {(row.app_id, row.meter, row.day) for row in rows}
+    found = [row for row in rows if row.meter in keys]
+    for meter in borrowing:
+        found += [
+            replace(row, meter=meter.key)
+            for row in rows
+            if row.meter == meter.marks and (row.app_id, meter.key, row.day) not in own
+        ]
+    return sorted(found, key=lambda row: (row.tenant_id, row.app_id, row.meter, row.day, row.kind))
 
 
 def corrections(
@@ -171,24 +205,33 @@ def usage_in_windows(
     Raises Invalid `unknown_meter`.
     """
     rule = meter_named(meter)
+    sorts = event_sorts(tenant_ids=[tenant_id], app_ids=app_ids, from_day=from_day, to_day=to_day)
+    known = [meter_named(rule.marks)]
     with cursor() as execution:
         execution.execute(
             f"""
-            SELECT app_id, width_bucket(occurred_at, %(bounds)s::timestamptz[]) AS window,
-                   {_quantity(rule)}
-              FROM metering_event
-             WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
-               AND day >= %(from)s AND day < %(to)s AND type = ANY (%(types)s::text[])
-               AND occurred_at >= %(first)s AND occurred_at < %(last)s
-             GROUP BY 1, 2 ORDER BY 1, 2
-            """,  # noqa: S608  # the text comes from `_quantity`, not from outside
+            WITH facts AS MATERIALIZED (
+                SELECT {FACTS} FROM metering_event
+                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
+                   AND day >= %(from)s AND day < %(to)s
+                   AND occurred_at >= %(first)s AND occurred_at < %(last)s
+            ), {RULES}, {COUNTED}, placed AS (
+                SELECT *, width_bucket(occurred_at, %(bounds)s::timestamptz[]) AS place
+                  FROM counted
+            ), parts AS (
+                SELECT app_id, place, {_WINDOW_VALUE[rule.aggregation]} AS value
+                  FROM placed GROUP BY app_id, place, kind
+            )
+            SELECT app_id, place, sum(value) FROM parts
+             WHERE value IS NOT NULL GROUP BY app_id, place ORDER BY app_id, place
+            """,  # noqa: S608  # nothing from outside
             {
+                **rule_parameters(counting_rules(meters=known, sorts=sorts)),
                 "bounds": plain_array(bound.isoformat() for bound in bounds),
                 "tenant": str(tenant_id),
                 "apps": plain_array(app_ids),
                 "from": from_day,
                 "to": to_day,
-                "types": text_array(sorted(rule.event_types)),
                 "first": bounds[0],
                 "last": bounds[-1],
             },
@@ -199,20 +242,30 @@ def usage_in_windows(
         ]
 
 
-def distinct_users(
-    *, tenant_id: UUID, app_ids: Sequence[UUID], bounds: Sequence[date]
+_MARKS: Final = """
+                SELECT tenant_id, app_id, %(active_users)s AS meter, day, user_hash AS identity
+                  FROM metering_active_user
+                UNION ALL
+                SELECT tenant_id, app_id, meter, day, identity FROM metering_mark"""
+"""All marks, of daily active users and of other distinct meters."""
+
+
+def distinct_identities(
+    *, tenant_id: UUID, app_ids: Sequence[UUID], meter: str, bounds: Sequence[date]
 ) -> list[WindowValue]:
-    """The distinct active users of each app between two neighbouring `bounds` (days, ascending)."""
+    """The distinct identities of each app between two neighbouring `bounds` (days, ascending)."""
     with cursor() as execution:
         execution.execute(
-            """
-            SELECT app_id, width_bucket(day, %(bounds)s::date[]), count(DISTINCT user_hash)
-              FROM metering_active_user
+            f"""
+            SELECT app_id, width_bucket(day, %(bounds)s::date[]), count(DISTINCT identity)
+              FROM ({_MARKS}) AS marks
              WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
-               AND day >= %(first)s AND day < %(last)s
+               AND meter = %(meter)s AND day >= %(first)s AND day < %(last)s
              GROUP BY 1, 2 ORDER BY 1, 2
-            """,
+            """,  # noqa: S608  # nothing from outside
             {
+                "active_users": ACTIVE_USERS,
+                "meter": meter_named(meter).marks,
                 "bounds": plain_array(bounds),
                 "tenant": str(tenant_id),
                 "apps": plain_array(app_ids),
@@ -226,31 +279,65 @@ def distinct_users(
         ]
 
 
-def recounted_usage(*, tenant_ids: Sequence[UUID], from_day: date, to_day: date) -> list[UsageRow]:
-    """The same rows as `usage` gives for all meters, counted anew from the events alone.
-
-    A second implementation on purpose: it shares neither marks nor increments with roll-up, so
-    that what bills is checked against what was stored (`to_day` excluded).
-    """
-    if not tenant_ids:
-        return []
+def event_sorts(
+    *,
+    tenant_ids: Sequence[UUID] | None,
+    from_day: date,
+    to_day: date,
+    app_ids: Sequence[UUID] | None = None,
+) -> list[Sort]:
+    """The sorts of events of these tenants (None: all) and local days, and of one day to both sides,
+    into which the days of a meter in UTC reach."""
     with cursor() as execution:
         execution.execute(
             """
-            SELECT tenant_id, app_id, 'dau', '', day, count(DISTINCT user_hash)::numeric
-              FROM metering_event
-             WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND day >= %(from)s AND day < %(to)s
-               AND type IN ('message.sent', 'user.active')
-             GROUP BY tenant_id, app_id, day
-            UNION ALL
-            SELECT tenant_id, app_id, 'messages', kind, day, sum(count)
-              FROM metering_event
-             WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND day >= %(from)s AND day < %(to)s
-               AND type = 'message.sent'
-             GROUP BY tenant_id, app_id, day, kind
-            ORDER BY 1, 2, 3, 5, 4
+            SELECT DISTINCT type, kind FROM metering_event
+             WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
+               AND (%(apps)s::uuid[] IS NULL OR app_id = ANY (%(apps)s::uuid[]))
+               AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
             """,
-            {"tenants": plain_array(tenant_ids), "from": from_day, "to": to_day},
+            {
+                "tenants": None if tenant_ids is None else plain_array(tenant_ids),
+                "apps": None if app_ids is None else plain_array(app_ids),
+                "from": from_day,
+                "to": to_day,
+            },
+        )
+        return [Sort(*row) for row in execution.fetchall()]
+
+
+_FACTS: Final = f"""
+    facts AS MATERIALIZED (
+        SELECT {FACTS} FROM metering_event
+         WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
+           AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
+    )"""  # noqa: S608  # nothing from outside
+
+
+def recounted_usage(*, tenant_ids: Sequence[UUID], from_day: date, to_day: date) -> list[UsageRow]:
+    """The same rows as `usage` gives for all meters that are rolled up, counted anew from the events.
+
+    A second implementation on purpose: it shares neither marks, readings nor increments with
+    roll-up, so that what bills is checked against what was stored (`to_day` excluded).
+    """
+    if not tenant_ids:
+        return []
+    sorts = event_sorts(tenant_ids=tenant_ids, from_day=from_day, to_day=to_day)
+    with cursor() as execution:
+        execution.execute(
+            f"""
+            WITH {_FACTS}, {RULES}, {COUNTED}
+            SELECT tenant_id, app_id, meter, kind, day, trim_scale(value)
+              FROM ({RECOUNTED}) AS recounted
+             WHERE day >= %(from)s AND day < %(to)s
+             ORDER BY tenant_id, app_id, meter, day, kind
+            """,  # noqa: S608  # nothing from outside
+            {
+                "tenants": plain_array(tenant_ids),
+                "from": from_day,
+                "to": to_day,
+                **rule_parameters(counting_rules(meters=METERS.values(), sorts=sorts)),
+            },
         )
         return [
             UsageRow(
@@ -281,23 +368,13 @@ def usage_differences(
     `to_day` is excluded. None, unless a row was lost, doubled or moved, a batch was not rolled up
     yet, or a day was set outright. Written apart from roll-up, like `recounted_usage`.
     """
+    sorts = event_sorts(tenant_ids=tenant_ids, from_day=from_day, to_day=to_day)
     with cursor() as execution:
         execution.execute(
-            """
-            WITH recounted AS (
-                SELECT tenant_id, app_id, 'dau' AS meter, '' AS kind, day,
-                       count(DISTINCT user_hash)::numeric AS value
-                  FROM metering_event
-                 WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
-                   AND day >= %(from)s AND day < %(to)s
-                   AND type IN ('message.sent', 'user.active')
-                 GROUP BY tenant_id, app_id, day
-                UNION ALL
-                SELECT tenant_id, app_id, 'messages', kind, day, sum(count)
-                  FROM metering_event
-                 WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
-                   AND day >= %(from)s AND day < %(to)s AND type = 'message.sent'
-                 GROUP BY tenant_id, app_id, day, kind
+            f"""
+            WITH {_FACTS}, {RULES}, {COUNTED}, recounted AS (
+                SELECT * FROM ({RECOUNTED}) AS recounted
+                 WHERE day >= %(from)s AND day < %(to)s
             ), stored AS (
                 SELECT tenant_id, app_id, meter, kind, day, sum(value) AS value FROM (
                     SELECT tenant_id, app_id, meter, kind, day, value FROM metering_daily_usage
@@ -313,8 +390,9 @@ def usage_differences(
               FROM stored FULL JOIN recounted USING (tenant_id, app_id, meter, kind, day)
              WHERE coalesce(stored.value, 0) <> coalesce(recounted.value, 0)
              ORDER BY tenant_id, app_id, meter, day, kind LIMIT %(most)s
-            """,
+            """,  # noqa: S608  # nothing from outside
             {
+                **rule_parameters(counting_rules(meters=METERS.values(), sorts=sorts)),
                 "tenants": None if tenant_ids is None else plain_array(tenant_ids),
                 "from": from_day,
                 "to": to_day,
@@ -335,9 +413,11 @@ def usage_differences(
         ]
 
 
-def _quantity(meter: Meter) -> str:
-    match meter.aggregation:
-        case Aggregation.DISTINCT_USERS:
-            return "count(DISTINCT user_hash)"
-        case Aggregation.SUM_OF_COUNTS:
-            return "sum(count)"
+_WINDOW_VALUE: Final = {
+    Aggregation.COUNT: "count(*)",
+    Aggregation.SUM: "sum(quantity)",
+    Aggregation.DISTINCT: "nullif(count(DISTINCT marked), 0)",
+    Aggregation.MAX: "max(value)",
+    Aggregation.LATEST: "(array_agg(value ORDER BY occurred_at DESC, received_at DESC,"
+    " batch_id DESC, position DESC) FILTER (WHERE value IS NOT NULL))[1]",
+}

@@ -107,7 +107,7 @@ def test_anothers_app_is_not_found_like_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"meter": "mau"}, "unknown_meter"),
+        ({"meter": "visits"}, "unknown_meter"),
         ({"meter": ""}, "unknown_meter"),
         ({"from_": "yesterday"}, "bad_date"),
         ({"to": ""}, "bad_date"),

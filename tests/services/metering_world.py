@@ -27,9 +27,10 @@ def message(
     count: int | None = None,
     source: str = "sdk",
     type: str = "message.sent",  # noqa: A002  # as CloudEvents calls it
+    **properties: str,
 ) -> dict[str, Any]:
     """A CloudEvent as a tenant sends it."""
-    data: dict[str, Any] = {"user": user}
+    data: dict[str, Any] = {"user": user, **properties}
     if kind is not None:
         data["kind"] = kind
     if count is not None:

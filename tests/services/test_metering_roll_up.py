@@ -306,6 +306,6 @@ def test_the_door_shows_what_was_asked_for() -> None:
             rows, key=lambda row: (row.tenant_id, row.app_id, row.meter, row.day, row.kind)
         )
         with pytest.raises(Invalid) as caught:
-            usage(tenant_ids=[tenant.id], meters=["mau"], **EVER)
+            usage(tenant_ids=[tenant.id], meters=["visits"], **EVER)
         assert caught.value.code == "unknown_meter"
         assert usage(tenant_ids=[], meters=["dau"], **EVER) == []

@@ -15,6 +15,10 @@ def text_array(values: Iterable[str]) -> str:
     return '{"' + '","'.join(quoted) + '"}' if quoted else "{}"
 
 
-def bytea_array(values: Iterable[bytes]) -> str:
-    """An array of non-empty byte strings."""
-    return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
+def bytea_array(values: Iterable[bytes | None]) -> str:
+    """An array of non-empty byte strings and nulls."""
+    return (
+        "{"
+        + ",".join("NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values)
+        + "}"
+    )

@@ -7,26 +7,33 @@ fault and the mend. A refusal never repeats the end user's id.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
+from kernel.decimals import parse_decimal
+from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
+from kernel.errors import Invalid
 from metering.ingest.domain import limits
-from metering.meters.domain import EVENT_TYPES
+from metering.meters.domain import EventTypes, event_types
 
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-_KIND: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 _COUNT_TEXT: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
-_KNOWN_IN_DATA: Final = frozenset({"user", "kind", "count"})
+_NAMED_IN_DIGEST: Final = frozenset({"user", "kind", "count"})
+_BESIDES_KIND: Final = frozenset(DIMENSIONS) - {"kind"}
+_BUILT_IN: Final = event_types()
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One immutable fact that was reported: a user of an app did something, `count` times.
 
-    `subject` is the app's key, `time` is in UTC. `extra` is what else its data held, as JSON with
-    sorted keys: not kept, but part of the content by which a resend is told from another event.
+    `subject` is the app's key, `time` is in UTC. `user` and `device` are "" where none was told.
+    `properties` is the canonical text (`kernel.dimensions`) of its dimensions but the kind, `value`
+    what a gauge read. `extra` is all that its data held besides user, kind and count, as JSON with sorted
+    keys: not kept, but part of the content by which a resend is told from another event.
     """
 
     source: str
@@ -37,7 +44,15 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     user: str
     kind: str = ""
     count: int = 1
+    device: str = ""
+    value: Decimal | None = None
+    properties: str = ""
     extra: bytes = b""
+
+    @property
+    def dimensions(self) -> str:
+        """The canonical text of kind, direction, region and deployment."""
+        return self.kind + self.properties
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -57,8 +72,11 @@ class _Fault(Exception):
         self.detail = detail
 
 
-def read_event(content: object) -> UsageEvent | Refusal:
-    """The event that decoded JSON describes (CloudEvents 1.0, contract section 6), or why it is none."""
+def read_event(content: object, *, types: EventTypes = _BUILT_IN) -> UsageEvent | Refusal:
+    """The event that decoded JSON describes (CloudEvents 1.0, contract section 6), or why it is none.
+
+    `types` are those that the meters name, and what each must tell.
+    """
     if not isinstance(content, Mapping):
         return Refusal(code="bad_event", detail="An event is a JSON object.")
     event_id = source = None
@@ -69,25 +87,30 @@ def read_event(content: object) -> UsageEvent | Refusal:
         if content.get("specversion") != "1.0":
             raise _Fault("bad_specversion", 'specversion must be "1.0".')
         event_type = _text(content, "type", limits.LONGEST_TYPE)
-        if event_type not in EVENT_TYPES:
+        if event_type not in types.known:
             raise _Fault(
                 "unknown_type",
                 f"No meter counts events of type {event_type!r}; "
-                f"known are {', '.join(sorted(EVENT_TYPES))}.",
+                f"known are {', '.join(sorted(types.known))}.",
             )
         data = content.get("data")
         if not isinstance(data, Mapping):
             raise _Fault("bad_data", "data must be an object with user, and maybe kind and count.")
+        # Most events tell a user, a kind and a count, and need no look at more.
+        is_plain = data.keys() <= _NAMED_IN_DIGEST
         return UsageEvent(
             source=source,
             id=event_id,
             type=event_type,
             subject=_text(content, "subject", limits.LONGEST_SUBJECT),
             time=_time(content.get("time")),
-            user=_user(data.get("user")),
-            kind=_kind(data.get("kind")),
+            user=_user(data.get("user"), is_needed=event_type in types.need_user),
+            kind=_token(data.get("kind"), name="kind"),
             count=_count(data.get("count")),
-            extra=_extra(data),
+            device=_device(data.get("device"), is_needed=event_type in types.need_device),
+            value=_value(data.get("value"), is_needed=event_type in types.need_value),
+            properties="" if is_plain else _properties(data),
+            extra=b"" if is_plain else _extra(data),
         )
     except _Fault as fault:
         return Refusal(code=fault.code, detail=fault.detail, source=source, id=event_id)
@@ -184,19 +207,49 @@ def _time(value: object) -> datetime:
     return instant
 
 
-def _user(value: object) -> str:
+def _user(value: object, *, is_needed: bool = True) -> str:
+    if value is None and not is_needed:
+        return ""
     return checked_text(value, name="user", longest=limits.LONGEST_USER)
 
 
-def _kind(value: object) -> str:
+def _device(value: object, *, is_needed: bool) -> str:
+    if value is None and not is_needed:
+        return ""
+    return checked_text(value, name="device", longest=limits.LONGEST_USER)
+
+
+def _token(value: object, *, name: str) -> str:
     if value is None or value == "":
         return ""
-    if not isinstance(value, str) or not _KIND.fullmatch(value):
+    if not isinstance(value, str) or not is_dimension_value(value):
         raise _Fault(
-            "bad_kind",
-            f"kind must be 1 to {limits.LONGEST_KIND} letters, digits, '.', '_', ':' or '-'.",
+            f"bad_{name}",
+            f"{name} must be 1 to {limits.LONGEST_KIND} letters, digits, '.', '_', ':' or '-'.",
         )
     return value
+
+
+def _properties(data: Mapping[str, Any]) -> str:
+    return canonical_dimensions(
+        {name: _token(data[name], name=name) for name in _BESIDES_KIND & data.keys()}
+    )
+
+
+def _value(value: object, *, is_needed: bool) -> Decimal | None:
+    if not is_needed and (value is None or isinstance(value, float)):
+        return None
+    if value is None or isinstance(value, float):
+        raise _Fault("bad_value", "value must be a whole number, or a decimal in a text.")
+    try:
+        read = parse_decimal(value, field="value")
+    except Invalid as fault:
+        if not is_needed:
+            return None
+        raise _Fault("bad_value", fault.message) from None
+    if read < 0:
+        raise _Fault("bad_value", "value must not be negative.")
+    return read
 
 
 def _count(value: object) -> int:
@@ -212,9 +265,8 @@ def _count(value: object) -> int:
 
 
 def _extra(data: Mapping[str, Any]) -> bytes:
-    if data.keys() <= _KNOWN_IN_DATA:
-        return b""
-    extra = {name: value for name, value in data.items() if name not in _KNOWN_IN_DATA}
+    # Also what is read by now stays in it: a resend of an event from before is still the same.
+    extra = {name: value for name, value in data.items() if name not in _NAMED_IN_DIGEST}
     try:
         return msgspec.json.encode(extra, order="sorted")
     except UnicodeEncodeError:

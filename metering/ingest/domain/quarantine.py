@@ -5,11 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
+from kernel.dimensions import dimensions_of
 from metering.ingest.domain.events import UsageEvent, unstorable_character
 
 _LONGEST_TEXT: Final = 200
 _ENVELOPE: Final = ("specversion", "id", "source", "type", "subject", "app", "time")
-_DATA: Final = ("kind", "count")
+_DATA: Final = ("kind", "count", "value", "direction", "region", "deployment")
+_HASHED: Final = ("user", "device")
 
 
 def kept_content(content: object, *, hash_of: Callable[[str], bytes]) -> dict[str, Any] | None:
@@ -21,13 +23,15 @@ def kept_content(content: object, *, hash_of: Callable[[str], bytes]) -> dict[st
     if not isinstance(content, Mapping):
         return None
     kept = {name: _plain(content[name]) for name in _ENVELOPE if name in content}
-    if "user" in content:
-        kept["user"] = _hashed(content["user"], hash_of=hash_of)
+    for name in _HASHED:
+        if name in content:
+            kept[name] = _hashed(content[name], hash_of=hash_of)
     data = content.get("data")
     if isinstance(data, Mapping):
         known = {name: _plain(data[name]) for name in _DATA if name in data}
-        if "user" in data:
-            known["user"] = _hashed(data["user"], hash_of=hash_of)
+        for name in _HASHED:
+            if name in data:
+                known[name] = _hashed(data[name], hash_of=hash_of)
         kept["data"] = known
     elif "data" in content:
         kept["data"] = _type_of(data)
@@ -43,9 +47,15 @@ def kept_event(event: UsageEvent, *, hash_of: Callable[[str], bytes]) -> dict[st
         "subject": event.subject,
         "time": event.time.isoformat(),
         "data": {
-            "user": hash_of(event.user).hex(),
+            **{
+                name: hash_of(told).hex()
+                for name, told in (("user", event.user), ("device", event.device))
+                if told
+            },
+            **({} if event.value is None else {"value": str(event.value)}),
             "kind": event.kind,
             "count": event.count,
+            **dimensions_of(event.properties),
         },
     }
 

@@ -52,6 +52,10 @@ class Teller:
             known = self._hashes[user] = identity.user_hash(key=self._user_key, user=user)
         return known
 
+    def told_hash_of(self, told: str) -> bytes | None:
+        """The hash of a user or device, None where the event told none."""
+        return self.hash_of(told) if told else None
+
     def digest_of(self, event: UsageEvent) -> bytes:
         return identity.content_digest(key=self._digest_key, event=event)
 
@@ -221,10 +225,11 @@ def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None
                     %(tenants)s::uuid[], %(sources)s::text[], %(ids)s::text[],
                     %(digests)s::bytea[], %(apps)s::uuid[], %(types)s::text[],
                     %(times)s::timestamptz[], %(days)s::date[], %(users)s::bytea[],
-                    %(kinds)s::text[], %(counts)s::bigint[]
+                    %(kinds)s::text[], %(counts)s::bigint[], %(devices)s::bytea[],
+                    %(values)s::numeric[]
                 ) WITH ORDINALITY AS event (
                     tenant_id, source, event_id, digest, app_id, type,
-                    occurred_at, day, user_hash, kind, count, position)
+                    occurred_at, day, user_hash, kind, count, device_hash, value, position)
             ), identified AS (
                 INSERT INTO metering_event_key (tenant_id, source, event_id, digest, received_at)
                 SELECT tenant_id, source, event_id, digest, %(now)s FROM incoming ORDER BY position
@@ -235,9 +240,9 @@ def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None
             ), stored AS (
                 INSERT INTO metering_event (
                     tenant_id, received_at, batch_id, position, app_id, source, event_id, type,
-                    occurred_at, day, user_hash, kind, count)
+                    occurred_at, day, user_hash, kind, count, device_hash, value)
                 SELECT tenant_id, %(now)s, %(batch)s::uuid, position, app_id, source, event_id, type,
-                       occurred_at, day, user_hash, kind, count
+                       occurred_at, day, user_hash, kind, count, device_hash, value
                   FROM fresh
             ), batches AS (
                 INSERT INTO metering_batch (tenant_id, id, received_at, events)
@@ -257,9 +262,17 @@ def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None
                 # The "T" form has no space, so that it needs no quotes in an array.
                 "times": plain_array(each.event.time.isoformat() for each in candidates),
                 "days": plain_array(each.teller.day_of(each.event.time) for each in candidates),
-                "users": bytea_array(each.teller.hash_of(each.event.user) for each in candidates),
-                "kinds": text_array(each.event.kind for each in candidates),
+                "users": bytea_array(
+                    each.teller.told_hash_of(each.event.user) for each in candidates
+                ),
+                "kinds": text_array(each.event.dimensions for each in candidates),
                 "counts": plain_array(each.event.count for each in candidates),
+                "devices": bytea_array(
+                    each.teller.told_hash_of(each.event.device) for each in candidates
+                ),
+                "values": plain_array(
+                    "NULL" if each.event.value is None else each.event.value for each in candidates
+                ),
             },
         )
         not_new = sorted(position - 1 for (position,) in execution.fetchall())

@@ -6,10 +6,20 @@ from typing import Any, Final
 from uuid import UUID
 
 from kernel.errors import Invalid
-from metering.ingest.domain.array_literals import text_array
-from metering.meters.domain import DAU, MESSAGES
+from metering.meters.domain import ACTIVE_USERS, METERS, counting_rules
+from metering.rollup.queries import event_sorts
+from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from metering.rollup.services.roll_up import roll_up
 from work.connections import cursor
+
+_FACTS: Final = f"""
+    facts AS MATERIALIZED (
+        SELECT {FACTS} FROM metering_event
+         WHERE tenant_id = %(tenant)s::uuid
+           AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
+    )"""  # noqa: S608  # nothing from outside
+_WITHIN: Final = "AND day >= %(from)s AND day < %(to)s"
+"""Days of a meter in UTC reach into the local days beside them."""
 
 _REBUILT: Final = "recounted from the events"
 
@@ -36,10 +46,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         "from": from_day,
         "to": to_day,
         "now": now,
-        "dau": DAU.key,
-        "messages": MESSAGES.key,
-        "active_types": text_array(sorted(DAU.event_types)),
-        "message_types": text_array(sorted(MESSAGES.event_types)),
+        "active_users": ACTIVE_USERS,
         "reason": _REBUILT,
     }
     with cursor() as execution:
@@ -52,37 +59,48 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             "SELECT 1 FROM metering_watermark WHERE tenant_id = %(tenant)s::uuid FOR UPDATE", values
         )
         roll_up(now=now, tenant_ids=[tenant_id], most_events=None, wait=True)
+        rules = counting_rules(
+            meters=METERS.values(),
+            sorts=event_sorts(tenant_ids=[tenant_id], from_day=from_day, to_day=to_day),
+        )
+        values.update(rule_parameters(rules))
+        for table in ("metering_active_user", "metering_mark", "metering_reading"):
+            execution.execute(
+                f"DELETE FROM {table} WHERE tenant_id = %(tenant)s::uuid {_WITHIN}",  # noqa: S608
+                values,
+            )
         execution.execute(
-            """
-            DELETE FROM metering_active_user
-             WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
-            """,
+            f"""
+            WITH {_FACTS}, {RULES}, {COUNTED}, active AS (
+                INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
+                SELECT DISTINCT tenant_id, app_id, day, user_hash FROM counted
+                 WHERE meter = %(active_users)s AND user_hash IS NOT NULL {_WITHIN}
+            ), marks AS (
+                INSERT INTO metering_mark (tenant_id, app_id, meter, day, identity)
+                SELECT DISTINCT tenant_id, app_id, meter, day, marked FROM counted
+                 WHERE aggregation = 'distinct' AND meter <> %(active_users)s
+                   AND marked IS NOT NULL {_WITHIN}
+            )
+            INSERT INTO metering_reading (
+                tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
+                position)
+            SELECT DISTINCT ON (tenant_id, app_id, meter, day, kind)
+                   tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
+                   position
+              FROM counted
+             WHERE aggregation IN ('max', 'latest') AND value IS NOT NULL {_WITHIN}
+             ORDER BY tenant_id, app_id, meter, day, kind,
+                      CASE aggregation WHEN 'max' THEN value END DESC, occurred_at DESC,
+                      received_at DESC, batch_id DESC, position DESC
+            """,  # noqa: S608  # nothing from outside
             values,
         )
         execution.execute(
-            """
-            INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
-            SELECT DISTINCT tenant_id, app_id, day, user_hash FROM metering_event
-             WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
-               AND type = ANY (%(active_types)s::text[]) AND user_hash IS NOT NULL
-            """,
-            values,
-        )
-        execution.execute(
-            """
+            f"""
             CREATE TEMPORARY TABLE metering_rebuilt ON COMMIT DROP AS
-            WITH counted AS (
-                SELECT app_id, %(dau)s::text AS meter, day, ''::text AS kind,
-                       count(*)::numeric AS value
-                  FROM metering_active_user
-                 WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
-                 GROUP BY app_id, day
-                UNION ALL
-                SELECT app_id, %(messages)s, day, kind, sum(count)
-                  FROM metering_event
-                 WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
-                   AND type = ANY (%(message_types)s::text[])
-                 GROUP BY app_id, day, kind
+            WITH {_FACTS}, {RULES}, {COUNTED}, counted_anew AS (
+                SELECT app_id, meter, day, kind, value FROM ({RECOUNTED}) AS recounted
+                 WHERE true {_WITHIN}
             ), stored AS (
                 SELECT app_id, meter, day, kind, sum(value) AS value FROM (
                     SELECT app_id, meter, day, kind, value FROM metering_daily_usage
@@ -93,13 +111,15 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
                 ) AS parts GROUP BY app_id, meter, day, kind
             )
             SELECT app_id, meter, day, kind,
-                   coalesce(counted.value, 0) - coalesce(stored.value, 0) AS delta,
-                   coalesce(counted.value, 0) AS value,
+                   coalesce(counted_anew.value, 0) - coalesce(stored.value, 0) AS delta,
+                   coalesce(counted_anew.value, 0) AS value,
+                   counted_anew.value IS NOT NULL AS is_counted,
                    day < coalesce(closed_until, '-infinity') AS closed
-              FROM counted FULL JOIN stored USING (app_id, meter, day, kind)
+              FROM counted_anew FULL JOIN stored USING (app_id, meter, day, kind)
               JOIN metering_watermark ON metering_watermark.tenant_id = %(tenant)s::uuid
-             WHERE coalesce(counted.value, 0) <> coalesce(stored.value, 0)
-            """,
+             WHERE coalesce(counted_anew.value, 0) <> coalesce(stored.value, 0)
+                OR (counted_anew.value IS NOT NULL AND stored.value IS NULL)
+            """,  # noqa: S608  # nothing from outside
             values,
         )
         execution.execute(
@@ -126,7 +146,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             """
             INSERT INTO metering_daily_usage (tenant_id, app_id, meter, day, kind, value)
             SELECT %(tenant)s::uuid, app_id, meter, day, kind, value
-              FROM metering_rebuilt WHERE NOT closed AND value <> 0
+              FROM metering_rebuilt WHERE NOT closed AND is_counted
             """,
             values,
         )

@@ -1,13 +1,21 @@
 """Fold stored events into daily usage: each batch once, however many runners there are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from metering.ingest.domain.array_literals import plain_array, text_array
-from metering.meters.domain import DAU, MESSAGES
+from metering.ingest.domain.array_literals import plain_array
+from metering.meters.domain import (
+    ACTIVE_USERS,
+    METERS,
+    Aggregation,
+    Rule,
+    Sort,
+    counting_rules,
+)
+from metering.rollup.rules import COUNTED, FACTS, RULES, SUMS, rule_parameters
 from tenants.scope import system_scope
 from work.connections import cursor
 
@@ -16,6 +24,36 @@ EVENTS_AT_A_TIME: Final = 200_000
 _BATCHES_AT_A_TIME: Final = 5_000
 
 _LATE: Final = "arrived after the day was closed"
+
+_CLAIMED: Final = """
+    claimed AS MATERIALIZED (
+        SELECT * FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[], %(received)s::timestamptz[])
+                   AS claimed (tenant_id, batch_id, received_at)
+    )"""
+_FACTS: Final = f"""
+    facts AS MATERIALIZED (
+        SELECT {FACTS} FROM claimed JOIN metering_event USING (tenant_id, received_at, batch_id)
+    )"""  # noqa: S608  # nothing from outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newer:
+    """When a reading takes the place of another of its day, and the order that puts it first."""
+
+    condition: str
+    order: str
+
+
+_READINGS: Final = {
+    Aggregation.MAX: _Newer(condition="excluded.value > stored.value", order="value DESC"),
+    Aggregation.LATEST: _Newer(
+        condition="(excluded.occurred_at, excluded.received_at, excluded.batch_id,"
+        " excluded.position)"
+        " > (stored.occurred_at, stored.received_at, stored.batch_id, stored.position)",
+        order="occurred_at DESC, received_at DESC, batch_id DESC, position DESC",
+    ),
+}
+"""Arrival is the order of commits' instants; of two of one instant one always comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +78,8 @@ def roll_up(
     holds are passed over; with it, they are waited for. `tenant_ids` None means all tenants,
     `most_events` None all that is pending.
 
-    Locks are taken in one order (watermarks, batches, marks, daily usage; each by its key), so that
-    runners don't deadlock.
+    Locks are taken in one order (watermarks, batches, marks, daily counts, readings, daily values of
+    gauges; each by its key), so that runners don't deadlock.
     """
     with cursor() as execution:
         tenants = _tenants_locked(execution, tenant_ids=tenant_ids)
@@ -167,28 +205,55 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
         "now": now,
     }
     execution.execute(
+        f"""
+        WITH {_CLAIMED}
+        SELECT DISTINCT type, kind
+          FROM claimed JOIN metering_event event USING (tenant_id, received_at, batch_id)
+        """,  # noqa: S608  # nothing from outside
+        claimed,
+    )
+    sorts = [Sort(*row) for row in execution.fetchall()]
+    rules = counting_rules(meters=METERS.values(), sorts=sorts)
+    _fold_counts(execution, claimed, rules=[rule for rule in rules if not rule.meter.is_gauge])
+    for aggregation, is_newer in _READINGS.items():
+        read = [rule for rule in rules if rule.meter.aggregation is aggregation]
+        if read:
+            _fold_readings(execution, claimed, rules=read, is_newer=is_newer)
+    execution.execute(
         """
-        WITH claimed AS MATERIALIZED (
-            SELECT * FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[],
-                                 %(received)s::timestamptz[])
-                       AS claimed (tenant_id, batch_id, received_at)
-        ), facts AS MATERIALIZED (
-            SELECT event.tenant_id, app_id, day, type, user_hash, kind, count
-              FROM claimed JOIN metering_event event USING (tenant_id, received_at, batch_id)
-        ), marks AS (
+        UPDATE metering_batch batch SET rolled_up_at = %(now)s
+          FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[]) AS claimed (tenant_id, id)
+         WHERE batch.tenant_id = claimed.tenant_id AND batch.id = claimed.id
+        """,
+        claimed,
+    )
+
+
+def _fold_counts(execution: Any, claimed: Mapping[str, Any], *, rules: Sequence[Rule]) -> None:
+    """Mark identities that are new on their day, and add them and the quantities to the days."""
+    execution.execute(
+        f"""
+        WITH {_CLAIMED}, {_FACTS}, {RULES}, {COUNTED}, active AS (
             INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
-            SELECT DISTINCT tenant_id, app_id, day, user_hash FROM facts
-             WHERE type = ANY (%(active_types)s::text[]) AND user_hash IS NOT NULL
+            SELECT DISTINCT tenant_id, app_id, day, user_hash FROM counted
+             WHERE meter = %(active_users)s AND user_hash IS NOT NULL
              ORDER BY tenant_id, app_id, day, user_hash
             ON CONFLICT DO NOTHING
             RETURNING tenant_id, app_id, day
+        ), marks AS (
+            INSERT INTO metering_mark (tenant_id, app_id, meter, day, identity)
+            SELECT DISTINCT tenant_id, app_id, meter, day, marked FROM counted
+             WHERE aggregation = 'distinct' AND meter <> %(active_users)s AND marked IS NOT NULL
+             ORDER BY tenant_id, app_id, meter, day, marked
+            ON CONFLICT DO NOTHING
+            RETURNING tenant_id, app_id, meter, day
         ), changes AS MATERIALIZED (
-            SELECT tenant_id, app_id, %(dau)s AS meter, day, '' AS kind, count(*) AS value
-              FROM marks GROUP BY tenant_id, app_id, day
+            SELECT tenant_id, app_id, %(active_users)s AS meter, day, '' AS kind, count(*) AS value
+              FROM active GROUP BY tenant_id, app_id, day
             UNION ALL
-            SELECT tenant_id, app_id, %(messages)s, day, kind, sum(count)
-              FROM facts WHERE type = ANY (%(message_types)s::text[])
-             GROUP BY tenant_id, app_id, day, kind
+            SELECT tenant_id, app_id, meter, day, '', count(*)
+              FROM marks GROUP BY tenant_id, app_id, meter, day
+            UNION ALL {SUMS}
         ), corrected AS (
             INSERT INTO metering_correction (
                 tenant_id, id, app_id, meter, day, kind, delta, recorded_at, reason)
@@ -203,21 +268,49 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
          ORDER BY tenant_id, app_id, meter, day, kind
         ON CONFLICT (tenant_id, app_id, meter, day, kind)
            DO UPDATE SET value = stored.value + excluded.value
-        """,
-        {
-            **claimed,
-            "dau": DAU.key,
-            "messages": MESSAGES.key,
-            "active_types": text_array(sorted(DAU.event_types)),
-            "message_types": text_array(sorted(MESSAGES.event_types)),
-            "late": _LATE,
-        },
+        """,  # noqa: S608  # nothing from outside
+        {**claimed, **rule_parameters(rules), "active_users": ACTIVE_USERS, "late": _LATE},
     )
+
+
+def _fold_readings(
+    execution: Any, claimed: Mapping[str, Any], *, rules: Sequence[Rule], is_newer: _Newer
+) -> None:
+    """Keep the readings that win their day, and let them be its value.
+
+    A closed day is corrected by what the new value is more or less than the one before it.
+    """
     execution.execute(
-        """
-        UPDATE metering_batch batch SET rolled_up_at = %(now)s
-          FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[]) AS claimed (tenant_id, id)
-         WHERE batch.tenant_id = claimed.tenant_id AND batch.id = claimed.id
-        """,
-        claimed,
+        f"""
+        WITH {_CLAIMED}, {_FACTS}, {RULES}, {COUNTED}, changes AS (
+            INSERT INTO metering_reading AS stored (
+                tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
+                position)
+            SELECT DISTINCT ON (tenant_id, app_id, meter, day, kind)
+                   tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
+                   position
+              FROM counted WHERE value IS NOT NULL
+             ORDER BY tenant_id, app_id, meter, day, kind, {is_newer.order}
+            ON CONFLICT (tenant_id, app_id, meter, day, kind) DO UPDATE
+               SET value = excluded.value, previous = stored.value,
+                   occurred_at = excluded.occurred_at, received_at = excluded.received_at,
+                   batch_id = excluded.batch_id, position = excluded.position
+             WHERE {is_newer.condition}
+            RETURNING tenant_id, app_id, meter, day, kind, value, previous
+        ), corrected AS (
+            INSERT INTO metering_correction (
+                tenant_id, id, app_id, meter, day, kind, delta, recorded_at, reason)
+            SELECT tenant_id, gen_random_uuid(), app_id, meter, day, kind,
+                   value - coalesce(previous, 0), %(now)s, %(late)s
+              FROM changes JOIN metering_watermark USING (tenant_id)
+             WHERE day < closed_until AND value IS DISTINCT FROM previous
+        )
+        INSERT INTO metering_daily_usage (tenant_id, app_id, meter, day, kind, value)
+        SELECT tenant_id, app_id, meter, day, kind, value
+          FROM changes JOIN metering_watermark USING (tenant_id)
+         WHERE closed_until IS NULL OR day >= closed_until
+         ORDER BY tenant_id, app_id, meter, day, kind
+        ON CONFLICT (tenant_id, app_id, meter, day, kind) DO UPDATE SET value = excluded.value
+        """,  # noqa: S608  # nothing from outside
+        {**claimed, **rule_parameters(rules), "late": _LATE},
     )

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from kernel.dimensions import DIMENSIONS, dimensions_of
 from kernel.errors import Invalid
 from metering.meters.domain import meter_named
 from work.connections import cursor
@@ -21,13 +22,24 @@ def set_usage(
     reason: str,
     kind: str = "",
 ) -> None:
-    """Make `value` the quantity of that app, meter, kind and local day, whatever it was before.
+    """Make `value` the quantity of that app, meter and local day, whatever it was before.
 
-    On an open day the daily value is replaced; on a closed one the difference is recorded as a
-    correction with `reason`. Runs in the caller's cross-tenant transaction. Raises Invalid
-    `unknown_meter`, `negative_usage`.
+    `kind` is the canonical text of the dimensions that it is for (`kernel.dimensions`). On an open
+    day the daily value is replaced; on a closed one the difference is recorded as a correction with
+    `reason`. For a gauge it counts as a reading at `now`. Runs in the caller's cross-tenant
+    transaction. Raises Invalid `unknown_meter`, `unknown_dimension`, `negative_usage`.
     """
-    name = meter_named(meter).key
+    rule = meter_named(meter)
+    name = rule.key
+    for dimension in dimensions_of(kind):
+        if dimension not in rule.dimensions:
+            known = ", ".join(each for each in DIMENSIONS if each in rule.dimensions)
+            raise Invalid(
+                "unknown_dimension",
+                f"{name} is not kept by {dimension}; "
+                + (f"it is by {known}." if known else "leave it out."),
+                field=dimension,
+            )
     if not value.is_finite() or value < 0:
         raise Invalid("negative_usage", "A day's value is a number from 0 up.", field="value")
     values: dict[str, Any] = {
@@ -39,6 +51,7 @@ def set_usage(
         "value": value,
         "now": now,
         "reason": reason,
+        "nobody": str(UUID(int=0)),
     }
     with cursor() as execution:
         execution.execute(
@@ -52,6 +65,20 @@ def set_usage(
             values,
         )
         (closed,) = execution.fetchone()
+        if rule.is_gauge:
+            execution.execute(
+                """
+                INSERT INTO metering_reading (
+                    tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
+                    position)
+                VALUES (%(tenant)s::uuid, %(app)s::uuid, %(meter)s, %(day)s, %(kind)s, %(value)s,
+                        %(now)s, %(now)s, %(nobody)s::uuid, 0)
+                ON CONFLICT (tenant_id, app_id, meter, day, kind) DO UPDATE
+                   SET value = excluded.value, occurred_at = excluded.occurred_at,
+                       received_at = excluded.received_at, batch_id = excluded.batch_id, position = 0
+                """,
+                values,
+            )
         if not closed:
             execution.execute(
                 """
