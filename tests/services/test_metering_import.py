@@ -215,7 +215,7 @@ def test_usage_refuses_what_it_cannot_answer() -> None:
     days = ("--from", "2026-03-01", "--to", "2026-04-01")
     assert run("usage", "--app", "nobody", "--meter", "dau", *days)[0] == 1
     for wrong in (
-        ("--app", "chat", "--meter", "mau", *days),
+        ("--app", "chat", "--meter", "visits", *days),
         ("--app", "chat", "--meter", "dau", "--from", "2026-03-01", "--to", "2026-03-01"),
         ("--app", "chat", "--meter", "dau", "--from", "soon", "--to", "2026-03-01"),
     ):

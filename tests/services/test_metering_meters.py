@@ -28,10 +28,8 @@ MORNING = datetime(2026, 2, 27, 1, tzinfo=UTC)  # 09:00 in Shanghai
 
 
 def gauge(event_id: str, type_: str, value: object, time: datetime, **properties: str) -> Any:
-    event = message(event_id, time=time, type=type_, **properties)
-    del event["data"]["user"]
-    event["data"]["value"] = value
-    return event
+    event = message(event_id, time=time, type=type_)
+    return {**event, "data": {"value": value, **properties}}
 
 
 def values_of(tenant_id: UUID, meter: str) -> dict[tuple[str, date], Decimal]:
