@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from console.finance import invoices, overview, payments
 from console.operations import runs
-from console.sales import plans, tenants
+from console.sales import plans, tenants, terms
 from console.search import search
 
 app_name = "console"
@@ -14,8 +14,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("search", search, name="search"),
     path("tenants/", tenants.tenant_list, name="tenants"),
     path("tenants/<str:tenant_key>/", tenants.tenant, name="tenant"),
+    path("tenants/<str:tenant_key>/terms/", terms.terms, name="terms"),
     path("plans/", plans.plan_list, name="plans"),
     path("plans/<str:plan_key>/", plans.plan, name="plan"),
+    path("plans/<str:plan_key>/versions/<int:version>/", plans.cohort, name="cohort"),
     path("invoices/", invoices.invoice_list, name="invoices"),
     path("invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
     path("invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"),

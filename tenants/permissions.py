@@ -18,6 +18,7 @@ class StaffAction(StrEnum):
     TENANTS_VIEW = "tenants.view"
     USAGE_VIEW = "usage.view"
     PLANS_VIEW = "plans.view"
+    PRICES_AGREE = "prices.agree"
     INVOICES_VIEW = "invoices.view"
     PAYMENTS_RECORD = "payments.record"
     LEDGER_VIEW = "ledger.view"
@@ -47,6 +48,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.TENANTS_VIEW: _ALL_STAFF,
     StaffAction.USAGE_VIEW: _ALL_STAFF,
     StaffAction.PLANS_VIEW: _ALL_STAFF,
+    StaffAction.PRICES_AGREE: frozenset({StaffRole.SALES, StaffRole.ADMIN}),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),

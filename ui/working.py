@@ -45,6 +45,8 @@ class BilledLine(Protocol):
     @property
     def plan_version(self) -> int: ...
     @property
+    def plan_effective_from(self) -> date | None: ...
+    @property
     def explanation(self) -> Mapping[str, Any]: ...
 
 
@@ -78,6 +80,16 @@ class AppDays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """What a contract says of a price instead of the plan, and from when to when."""
+
+    text: str
+    reference: str
+    starts_on: date
+    ends_on: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownLine:
     """A line as the pages show it: its name, amount, and the steps that lead to it."""
 
@@ -90,6 +102,8 @@ class ShownLine:
     period: Period
     plan_key: str
     plan_version: int
+    plan_effective_from: date | None
+    clause: Clause | None
     model: Text
     steps: Sequence[str]
     tiers: Sequence[TierStep]
@@ -118,11 +132,24 @@ def shown_line(line: BilledLine) -> ShownLine:
         period=line.period,
         plan_key=line.plan_key,
         plan_version=line.plan_version,
+        plan_effective_from=line.plan_effective_from,
+        clause=_clause(working.get("override")),
         model=words.word("model", str(working.get("model", ""))),
         steps=tuple(reading.steps(line)),
         tiers=tuple(reading.tiers()),
         apps=tuple(reading.apps()),
         bounded=tuple(reading.bounded()),
+    )
+
+
+def _clause(told: Mapping[str, Any] | None) -> Clause | None:
+    if not told:
+        return None
+    return Clause(
+        text=str(told.get("clause", "")),
+        reference=str(told.get("reference", "")),
+        starts_on=date.fromisoformat(told["starts_on"]),
+        ends_on=date.fromisoformat(told["ends_on"]) if told.get("ends_on") else None,
     )
 
 

@@ -6,12 +6,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.catalog.queries import StoredVersion, latest_versions, versions_of
-from kernel.errors import NotFound
-from kernel.period import Interval
-from tenants.api.endpoint import Endpoint, ListEndpoint, PageQuery
+from billing.catalog.queries import StoredVersion, wording_on
+from billing.subscriptions.queries import plans_shown_to, versions_shown_to
+from kernel import clock
+from kernel.period import Interval, local_day
+from tenants.api.endpoint import Day, Endpoint, ListEndpoint, PageQuery, Query
 from tenants.api.schema import (
     ANY_OBJECT,
+    DATE,
     INSTANT,
     NULLABLE_DATE,
     TEXT,
@@ -36,11 +38,19 @@ _PLAN_FIELDS: Final = {
     "terms": {**ANY_OBJECT, "description": "The whole plan, as it was loaded."},
 }
 PLAN: Final = record(**_PLAN_FIELDS)
+PLAN_IN_FORCE: Final = record(
+    **_PLAN_FIELDS,
+    on=DATE,
+    in_force={
+        **record(starts_on=NULLABLE_DATE, ends_on=NULLABLE_DATE),
+        "description": "The first day, and the first day no more; null for no bound.",
+    },
+)
 PLAN_WITH_VERSIONS: Final = record(**_PLAN_FIELDS, versions=list_of(PLAN))
 
 
 class PlansView(ListEndpoint):
-    """All plans, each in its newest version."""
+    """All plans that the tenant may know of, each in its newest version."""
 
     key_scopes = {"GET": {KeyScope.READ}}
     list_name = "plans"
@@ -53,7 +63,9 @@ class PlansView(ListEndpoint):
     )
     def get(self, request: Request) -> Response:
         with self.scope():
-            rows = latest_versions(limit=self.wanted, after_key=self.after)
+            rows = plans_shown_to(
+                tenant_id=self.caller.tenant_id, limit=self.wanted, after_key=self.after
+            )
         return self.page(
             rows, position=lambda row: row.plan_key, shown=lambda row: _plan(self, row)
         )
@@ -72,11 +84,46 @@ class PlanView(Endpoint):
     )
     def get(self, request: Request, plan_key: str) -> Response:
         with self.scope():
-            versions = [] if "\x00" in plan_key else versions_of(plan_key=plan_key)
-        if not versions:
-            raise NotFound("plan_not_found", "There is no such plan.", field="plan")
+            versions = versions_shown_to(tenant_id=self.caller.tenant_id, plan_key=plan_key)
         shown = [_plan(self, version) for version in versions]
         return Response({**shown[-1], "versions": shown})
+
+
+class OnDayQuery(Query):
+    """On which day."""
+
+    on = Day(required=False, help_text="A local day; today when left out.")
+
+
+class PlanInForceView(Endpoint):
+    """The wording of a plan on a day."""
+
+    key_scopes = {"GET": {KeyScope.READ}}
+    query = OnDayQuery
+
+    @extend_schema(
+        operation_id="read_plan_in_force",
+        summary="Read the wording of a plan that was in force on a day",
+        description="For new subscriptions of that day; what a subscription holds stays as it was "
+        "agreed: see `/terms`.",
+        parameters=[OpenApiParameter("plan_key", str, OpenApiParameter.PATH), OnDayQuery],
+        responses=answers(PLAN_IN_FORCE, 404),
+    )
+    def get(self, request: Request, plan_key: str) -> Response:
+        day = self.asked.get("on") or local_day(clock.now(), self.caller.zone)
+        with self.scope():
+            versions = versions_shown_to(tenant_id=self.caller.tenant_id, plan_key=plan_key)
+        found = wording_on(versions, day=day)
+        return Response(
+            {
+                **_plan(self, found.version),
+                "on": day.isoformat(),
+                "in_force": {
+                    "starts_on": found.starts_on.isoformat() if found.starts_on else None,
+                    "ends_on": found.ends_on.isoformat() if found.ends_on else None,
+                },
+            }
+        )
 
 
 def _plan(endpoint: Endpoint, version: StoredVersion) -> dict[str, Any]:

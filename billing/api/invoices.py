@@ -14,7 +14,7 @@ from billing.invoicing.documents.content import PDF
 from billing.invoicing.documents.working import working_text
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.queries import InvoiceDetail, InvoiceFilter, invoice_of, invoice_page
-from billing.invoicing.representation import invoice_document, invoice_summary
+from billing.invoicing.representation import invoice_document, invoice_summary, why_this_price
 from billing.invoicing.services.print_invoice import print_invoice
 from kernel.errors import NotFound
 from tenants.api.endpoint import Day, Endpoint, ListEndpoint, PageQuery, Query, file_answer, path_id
@@ -26,6 +26,7 @@ from tenants.api.schema import (
     NULLABLE_TEXT,
     PERIOD,
     TEXT,
+    WHOLE,
     answers,
     id_of,
     list_of,
@@ -72,7 +73,22 @@ EXPLANATION: Final = record(
     total=AMOUNT,
     lines=list_of(
         record(
-            **_LINE_FIELDS, working={**TEXT, "description": "The working's gist in one sentence."}
+            **_LINE_FIELDS,
+            working={**TEXT, "description": "The working's gist in one sentence."},
+            why={
+                **record(
+                    plan=TEXT,
+                    version=WHOLE,
+                    effective_from=NULLABLE_DATE,
+                    terms={**ANY_OBJECT, "nullable": True, "description": "The price's wording."},
+                    override={
+                        **ANY_OBJECT,
+                        "nullable": True,
+                        "description": "The contract's clause, where it words the price differently.",
+                    },
+                ),
+                "description": "Which text the price comes from.",
+            },
         )
     ),
 )
@@ -172,6 +188,7 @@ class ExplanationView(Endpoint):
                         "working": working_text(
                             kind=line.kind, explanation=line.explanation, language=language
                         ),
+                        "why": why_this_price(line),
                     }
                     for line, shown in zip(detail.lines, document["lines"], strict=True)
                 ],

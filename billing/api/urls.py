@@ -2,14 +2,17 @@
 
 from django.urls import URLPattern, path
 
-from billing.api.catalog import PlansView, PlanView
+from billing.api.catalog import PlanInForceView, PlansView, PlanView
 from billing.api.invoices import ExplanationView, InvoicePdfView, InvoicesView, InvoiceView
 from billing.api.payments import PaymentsView
 from billing.api.subscriptions import SubscriptionsView
+from billing.api.terms import TermsView
 
 urlpatterns: list[URLPattern] = [
     path("plans", PlansView.as_view(), name="plans"),
     path("plans/<str:plan_key>", PlanView.as_view(), name="plan"),
+    path("plans/<str:plan_key>/in-force", PlanInForceView.as_view(), name="plan_in_force"),
+    path("terms", TermsView.as_view(), name="terms"),
     path("subscriptions", SubscriptionsView.as_view(), name="subscriptions"),
     path("invoices", InvoicesView.as_view(), name="invoices"),
     path("invoices/<str:invoice_id>", InvoiceView.as_view(), name="invoice"),

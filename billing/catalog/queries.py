@@ -6,8 +6,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from billing.catalog.domain import parse_plan, parse_plan_price
-from billing.catalog.models import PlanVersion
+from billing.catalog.models import Plan, PlanVersion
 from billing.rating.terms import PlanTerms, PriceTerms
 from kernel.errors import NotFound
 from metering.meters.domain import METERS
@@ -24,6 +26,16 @@ class StoredVersion:
     created_at: datetime
     document: dict[str, Any]
     terms: PlanTerms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """A plan's version and the days on which it is the one in force: from `starts_on` (None: since
+    ever) to the day before `ends_on` (None: until further notice)."""
+
+    version: StoredVersion
+    starts_on: date | None
+    ends_on: date | None
 
 
 _parsed: dict[UUID, PlanTerms] = {}
@@ -64,6 +76,23 @@ def in_force(versions: Sequence[StoredVersion], *, day: date) -> StoredVersion:
     return found[-1] if found else versions[0]
 
 
+def wording_on(versions: Sequence[StoredVersion], *, day: date) -> Wording:
+    """A plan's version in force on a day, and for how long; `versions` are all of the plan's."""
+    days = sorted({each.effective_from for each in versions if each.effective_from is not None})
+    undated = [each for each in versions if each.effective_from is None]
+    spans: list[tuple[date | None, StoredVersion]] = [(None, [*versions[:1], *undated][-1])]
+    for each in days:
+        found = in_force(versions, day=each)
+        if found.id != spans[-1][1].id:
+            spans.append((each, found))
+    index = max(
+        i for i, (starts_on, _) in enumerate(spans) if starts_on is None or starts_on <= day
+    )
+    starts_on, version = spans[index]
+    ends_on = spans[index + 1][0] if index + 1 < len(spans) else None
+    return Wording(version=version, starts_on=starts_on, ends_on=ends_on)
+
+
 def version_in_force(*, plan_key: str, day: date) -> StoredVersion:
     """The plan's version in force on a local day. Raises NotFound `plan_not_found`."""
     versions = versions_of(plan_key=plan_key)
@@ -74,11 +103,15 @@ def version_in_force(*, plan_key: str, day: date) -> StoredVersion:
     return in_force(versions, day=day)
 
 
-def latest_versions(*, limit: int, after_key: str = "") -> list[StoredVersion]:
-    """The newest version of each plan, by plan key, a page at a time."""
+def latest_versions(
+    *, limit: int, after_key: str = "", plans: QuerySet[Plan] | None = None
+) -> list[StoredVersion]:
+    """The newest version of each plan, by plan key, a page at a time; of `plans` only, if given."""
+    versions = PlanVersion.objects.filter(plan__key__gt=after_key)
+    if plans is not None:
+        versions = versions.filter(plan__in=plans)
     rows = (
-        PlanVersion.objects.filter(plan__key__gt=after_key)
-        .select_related("plan")
+        versions.select_related("plan")
         .order_by("plan__key", "-number")
         .distinct("plan__key")[:limit]
     )

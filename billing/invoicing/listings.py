@@ -92,6 +92,7 @@ class LineRow:
     period: Period
     plan_key: str
     plan_version: int
+    plan_effective_from: date | None
     explanation: dict[str, Any]
 
 
@@ -504,6 +505,7 @@ def _line(line: InvoiceLine, *, currency: str) -> LineRow:
         period=Period(line.period_starts_at, line.period_ends_at),
         plan_key=line.plan_version.plan.key,
         plan_version=line.plan_version.number,
+        plan_effective_from=line.plan_version.effective_from,
         explanation=line.explanation,
     )
 

@@ -69,7 +69,7 @@ class InvoiceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRow:
-    """One line with its working."""
+    """One line with its working, and the plan version by which it was billed."""
 
     key: str
     kind: str
@@ -79,6 +79,9 @@ class LineRow:
     unit_price: Decimal | None
     amount: Money
     period: Period
+    plan_key: str
+    plan_version: int
+    effective_from: date | None
     explanation: dict[str, Any]
 
 
@@ -159,9 +162,17 @@ def _is_wanted(row: InvoiceRow, wanted: InvoiceFilter) -> bool:
 def _with_lines(invoices: Sequence[InvoiceRow]) -> Iterator[InvoiceDetail]:
     currencies = {invoice.id: invoice.currency for invoice in invoices}
     lines: dict[UUID, list[LineRow]] = defaultdict(list)
-    for line in InvoiceLine.objects.filter(
-        tenant_id__in={invoice.tenant_id for invoice in invoices}, invoice_id__in=currencies
-    ).order_by("invoice_id", "position"):
+    for line in (
+        InvoiceLine.objects.filter(
+            tenant_id__in={invoice.tenant_id for invoice in invoices}, invoice_id__in=currencies
+        )
+        .annotate(
+            plan_key=F("plan_version__plan__key"),
+            plan_number=F("plan_version__number"),
+            effective_from=F("plan_version__effective_from"),
+        )
+        .order_by("invoice_id", "position")
+    ):
         lines[line.invoice_id].append(_line(line, currency=currencies[line.invoice_id]))
     for invoice in invoices:
         yield InvoiceDetail(invoice=invoice, lines=tuple(lines[invoice.id]))
@@ -188,7 +199,8 @@ def _row(invoice: Invoice) -> InvoiceRow:
     )
 
 
-def _line(line: InvoiceLine, *, currency: str) -> LineRow:
+def _line(line: Any, *, currency: str) -> LineRow:
+    """`line` is an InvoiceLine with what `_with_lines` annotates."""
     return LineRow(
         key=line.key,
         kind=line.kind,
@@ -198,5 +210,8 @@ def _line(line: InvoiceLine, *, currency: str) -> LineRow:
         unit_price=line.unit_price,
         amount=Money(line.amount_minor, currency),
         period=Period(line.period_starts_at, line.period_ends_at),
+        plan_key=line.plan_key,
+        plan_version=line.plan_number,
+        effective_from=line.effective_from,
         explanation=line.explanation,
     )

@@ -54,6 +54,18 @@ def _line(line: LineRow, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
+def why_this_price(line: LineRow) -> dict[str, Any]:
+    """Which text the line's price comes from: plan, version and its date, the price's wording, and
+    the contract's clause where that stands in its place."""
+    return {
+        "plan": line.plan_key,
+        "version": line.plan_version,
+        "effective_from": line.effective_from.isoformat() if line.effective_from else None,
+        "terms": line.explanation.get("terms"),
+        "override": line.explanation.get("override"),
+    }
+
+
 def plain(number: Decimal) -> str:
     """A decimal without needless zeros or an exponent: 35, 0.5."""
     return f"{number.normalize():f}"

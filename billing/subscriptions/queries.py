@@ -8,13 +8,21 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from billing.catalog.domain import PriceOverride
-from billing.catalog.queries import price_of, terms_of
+from billing.catalog.models import Plan, PlanOffer
+from billing.catalog.queries import (
+    StoredVersion,
+    latest_versions,
+    price_of,
+    terms_of,
+    versions_of,
+)
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.domain import Anchor, Cadence, SubscriptionStatus
-from billing.subscriptions.models import Subscription, SubscriptionPrice
+from billing.subscriptions.models import Subscription, SubscriptionPhase, SubscriptionPrice
+from kernel.errors import NotFound
 from kernel.period import Period, local_day
 
 
@@ -144,4 +152,85 @@ def _override(row: SubscriptionPrice) -> PriceOverride:
         price=None if row.document is None else price_of(price_id=row.id, document=row.document),
         clause=row.clause,
         reference=row.reference,
+    )
+
+
+def plans_shown_to(*, tenant_id: UUID, limit: int, after_key: str = "") -> list[StoredVersion]:
+    """The newest version of each plan that the tenant may know of, by plan key, a page at a time."""
+    return latest_versions(limit=limit, after_key=after_key, plans=_shown_to(tenant_id))
+
+
+def versions_shown_to(*, tenant_id: UUID, plan_key: str) -> list[StoredVersion]:
+    """All versions of a plan that the tenant may know of, oldest first. Raises NotFound
+    `plan_not_found`, for a private plan of others as for one that doesn't exist."""
+    is_shown = "\x00" not in plan_key and _shown_to(tenant_id).filter(key=plan_key).exists()
+    versions = versions_of(plan_key=plan_key) if is_shown else []
+    if not versions:
+        raise NotFound("plan_not_found", "There is no such plan.", field="plan")
+    return versions
+
+
+def _shown_to(tenant_id: UUID) -> QuerySet[Plan]:
+    """Public plans, and private ones that were offered to the tenant or that it holds or held."""
+    offers = PlanOffer.objects.filter(tenant_id=tenant_id, plan=OuterRef("pk"))
+    subscriptions = Subscription.objects.filter(
+        tenant_id=tenant_id, plan_version__plan=OuterRef("pk")
+    )
+    phases = SubscriptionPhase.objects.filter(
+        tenant_id=tenant_id, plan_version__plan=OuterRef("pk")
+    )
+    return Plan.objects.filter(
+        Q(is_private=False) | Exists(offers) | Exists(subscriptions) | Exists(phases)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A tenant that holds a version of a plan, and how many of its prices its contract has changed."""
+
+    subscription_id: UUID
+    tenant_key: str
+    tenant_name: str
+    starts_on: date
+    timezone: str
+    overrides: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holders:
+    """Some holders, and how many there are in all."""
+
+    rows: Sequence[Holder]
+    total: int
+
+
+def holders_of(
+    *, plan_key: str, version: int, search: str = "", limit: int, offset: int = 0
+) -> Holders:
+    """The cohort of a version: the tenants whose running subscription holds it, by name."""
+    found = Subscription.objects.filter(
+        status=SubscriptionStatus.ACTIVE,
+        plan_version__plan__key=plan_key,
+        plan_version__number=version,
+    )
+    if search:
+        found = found.filter(Q(tenant__name__icontains=search) | Q(tenant__key__icontains=search))
+    rows = (
+        found.select_related("tenant")
+        .annotate(overrides=Count("prices__price_key", distinct=True))
+        .order_by("tenant__name", "tenant__key")[offset : offset + limit]
+    )
+    return Holders(
+        rows=tuple(
+            Holder(
+                subscription_id=row.id,
+                tenant_key=row.tenant.key,
+                tenant_name=row.tenant.name,
+                starts_on=row.starts_on,
+                timezone=row.timezone,
+                overrides=row.overrides,
+            )
+            for row in rows
+        ),
+        total=found.count(),
     )

@@ -48,7 +48,7 @@ WITHOUT_TENANT = (
 )
 
 REFUSED = {403, 404, 405}
-NOT_OWNED = {"plan_key", "path"}
+NOT_OWNED = {"plan_key", "version", "path"}
 """Parts of addresses that name nothing of a tenant."""
 
 
@@ -69,6 +69,7 @@ def names_on_pages(world: World) -> dict[str, str]:
     return {
         "tenant_key": world.key,
         "plan_key": "standard",
+        "version": "1",
         "invoice_id": str(world.invoice_ids[0]),
         "key_id": str(world.key_id),
         "member_id": str(world.member_id),
@@ -88,6 +89,7 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "cursor": cursor_of(world),
         "status": "open",
         "from": "2026-03-01",
+        "on": "2026-03-05",
         "to": "2026-05-01",
         "limit": 100,
         "meter": "dau",

@@ -89,7 +89,11 @@ def test_nobody_else_may_do_anything() -> None:
 
 
 def test_an_auditor_changes_nothing() -> None:
-    changing = {StaffAction.PAYMENTS_RECORD, StaffAction.RUNS_START}
+    changing = {
+        StaffAction.PAYMENTS_RECORD,
+        StaffAction.PRICES_AGREE,
+        StaffAction.RUNS_START,
+    }
     for action in StaffAction:
         assert staff_may(role=StaffRole.AUDITOR, action=action) == (action not in changing)
 
@@ -136,6 +140,7 @@ class Pages:
         self.ids = {
             "tenant_key": "acme",
             "plan_key": "standard",
+            "version": 1,
             "invoice_id": self.invoice.id,
             "run_id": self.run.id,
         }

@@ -61,6 +61,7 @@ def lines(
                 period=line.period,
                 plan_key="p",
                 plan_version=3,
+                plan_effective_from=None,
                 explanation=line.explanation,
             )
         )

@@ -75,6 +75,7 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
                 period=each.line.period,
                 plan_key=row.plan_version.plan.key,
                 plan_version=row.plan_version.number,
+                plan_effective_from=row.plan_version.effective_from,
                 explanation=dict(each.line.explanation),
             )
             for position, each in enumerate(draft.lines, start=1)

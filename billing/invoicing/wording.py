@@ -1,0 +1,103 @@
+"""Which text applied to a tenant on a day: the version, and what its contract words differently."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.domain import PriceOverride, override_on
+from billing.catalog.models import PlanVersion
+from billing.invoicing.contracts import load_contracts
+from billing.subscriptions.models import Subscription
+from billing.subscriptions.queries import overrides_of
+from kernel.errors import NotFound
+from kernel.period import local_day
+
+_ONE_DAY: Final = timedelta(days=1)
+_MOST: Final = 50
+"""Subscriptions of a tenant that may begin around one day; there is one at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedTerms:
+    """What applied on `day`: from `starts_on` to the day before `ends_on` (None: until further
+    notice) the subscription holds exactly this.
+
+    `document` is the plan as it applies, with the overridden prices in the place of its own;
+    `effective_from` is the version's own date.
+    """
+
+    subscription_id: UUID
+    day: date
+    timezone: str
+    plan_key: str
+    version: int
+    effective_from: date | None
+    starts_on: date
+    ends_on: date | None
+    document: Mapping[str, Any]
+    overrides: Sequence[PriceOverride]
+
+
+def terms_on(*, tenant_id: UUID, day: date) -> AppliedTerms:
+    """The text that applied to the tenant on a local day of its subscription, in the caller's scope.
+
+    What is planned or agreed for a day to come is told for that day. Raises NotFound `no_terms`.
+    """
+    for row in (
+        Subscription.objects.select_related("plan_version", "tenant")
+        .filter(tenant_id=tenant_id, starts_at__date__lte=min(day, date.max - _ONE_DAY) + _ONE_DAY)
+        .order_by("-starts_at", "-id")[:_MOST]
+    ):
+        zone = ZoneInfo(row.timezone)
+        ends_on = local_day(row.ends_at, zone) if row.ends_at else None
+        if local_day(row.starts_at, zone) <= day and (ends_on is None or day < ends_on):
+            return _applied(row, day=day, ends_on=ends_on)
+    raise NotFound("no_terms", f"The tenant held no plan on {day}.", field="on")
+
+
+def agreed_prices(*, tenant_id: UUID, subscription_id: UUID) -> Sequence[PriceOverride]:
+    """All that was ever agreed on single prices of the subscription, in the order of recording."""
+    rows = Subscription.objects.filter(tenant_id=tenant_id, id=subscription_id)
+    return tuple(overrides_of(subscriptions=rows).get(subscription_id, ()))
+
+
+def _applied(row: Subscription, *, day: date, ends_on: date | None) -> AppliedTerms:
+    contract = load_contracts([row])[row.id]
+    held = contract.version_on(day)
+    following = [each.starts_on for each in contract.versions if each.starts_on > day]
+    version = PlanVersion.objects.select_related("plan").get(id=held.plan_version_id)
+    overrides = {
+        key: each
+        for key, each in override_on(
+            contract.overrides,
+            plan_key=version.plan.key,
+            day=max(day, contract.versions[0].starts_on),
+        ).items()
+        if key in held.clauses
+    }
+    return AppliedTerms(
+        subscription_id=row.id,
+        day=day,
+        timezone=row.timezone,
+        plan_key=version.plan.key,
+        version=version.number,
+        effective_from=version.effective_from,
+        starts_on=min(held.starts_on, local_day(row.starts_at, ZoneInfo(row.timezone)))
+        if held is contract.versions[0]
+        else held.starts_on,
+        ends_on=min(following) if following else ends_on,
+        document={
+            **version.document,
+            "prices": [
+                dict(override.price.document)
+                if (override := overrides.get(price["key"])) is not None
+                and override.price is not None
+                else price
+                for price in version.document["prices"]
+            ],
+        },
+        overrides=tuple(overrides.values()),
+    )
