@@ -8,6 +8,7 @@ from billing.invoicing.models import (
     Invoice,
     InvoiceFile,
     InvoiceLine,
+    LateUsage,
     NumberSeries,
     Seller,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "InvoiceLine",
     "JournalEntry",
     "JournalTransaction",
+    "LateUsage",
     "LedgerAccount",
     "NumberSeries",
     "Plan",

@@ -117,9 +117,13 @@ class ShownLine:
 
 def shown_line(line: BilledLine) -> ShownLine:
     """The line with its working in the reader's language."""
-    working = line.explanation
+    adjusts: Mapping[str, Any] = line.explanation.get("adjusts") or {}
+    # An adjustment keeps the working of the rating that it brings about under a name of its own.
+    working = line.explanation["working"] if adjusts else line.explanation
     language = get_language() or "en"
-    reading = _Reading(working=working, currency=line.amount.currency, language=language)
+    reading = _Reading(
+        working=working, currency=line.amount.currency, language=language, adjusts=adjusts
+    )
     return ShownLine(
         position=line.position,
         title=_title(line),
@@ -154,25 +158,39 @@ def _clause(told: Mapping[str, Any] | None) -> Clause | None:
 
 
 def _title(line: BilledLine) -> str:
-    meter = (line.explanation.get("aggregation") or {}).get("meter")
+    adjusts = line.explanation.get("adjusts") or {}
+    working = line.explanation["working"] if adjusts else line.explanation
+    meter = (working.get("aggregation") or {}).get("meter")
     name = str(words.word("meter", meter) if meter else words.name_of("price", line.key))
     if line.key == "plan:minimum":
         name = _("Up to the plan's minimum")
     elif line.key == "plan:maximum":
         name = _("Down to the plan's maximum")
-    elif line.kind == "true_up":
+    elif "true_up" in {line.kind, adjusts.get("kind")}:
         name = _("%(name)s: up to the agreed minimum") % {"name": name}
+    if adjusts:
+        name = _("Late usage: %(name)s") % {"name": name}
     return f"{name} · {line.app_key}" if line.app_key else name
 
 
 class _Reading:
-    def __init__(self, *, working: Mapping[str, Any], currency: str, language: str) -> None:
+    def __init__(
+        self,
+        *,
+        working: Mapping[str, Any],
+        currency: str,
+        language: str,
+        adjusts: Mapping[str, Any],
+    ) -> None:
         self.working = working
+        self.adjusts = adjusts
         self.currency = currency
         self.language = language
         self.aggregation: Mapping[str, Any] = working.get("aggregation") or {}
 
     def note(self, line: BilledLine) -> str:
+        if self.adjusts:
+            return self._instead()
         parts = []
         if self.aggregation:
             parts.append(self._aggregated(value=self._short(self.aggregation.get("value", "0"))))
@@ -192,6 +210,7 @@ class _Reading:
 
     def steps(self, line: BilledLine) -> Iterator[str]:
         working = self.working
+        yield from self._adjusted()
         if self.aggregation:
             yield self._aggregated(value=self._number(self.aggregation.get("value", "0")))
         if "converted" in working:
@@ -234,7 +253,9 @@ class _Reading:
         if "exact" in working:
             yield _("Exactly %(exact)s, rounded half away from zero: %(amount)s") % {
                 "exact": self._price(working["exact"]),
-                "amount": formats.money_text(line.amount, language=self.language),
+                "amount": self._money(self.adjusts["rated"])
+                if self.adjusts
+                else formats.money_text(line.amount, language=self.language),
             }
 
     def tiers(self) -> Iterator[TierStep]:
@@ -298,6 +319,43 @@ class _Reading:
             "name": words.word("aggregation", str(name)),
             "value": value,
         }
+
+    def _adjusted(self) -> Iterator[str]:
+        """What was billed before and which days changed; then follows how the new amount comes about."""
+        adjusts = self.adjusts
+        if not adjusts:
+            return
+        yield self._instead()
+        before, now = (self._number(adjusts[f"quantity_{when}"]) for when in ("before", "now"))
+        if before != now:
+            yield _("Quantity %(before)s before, %(now)s now") % {"before": before, "now": now}
+        for day, change in sorted((adjusts.get("days") or {}).items()):
+            apps = {"": change} if "now" in change else change
+            for app, values in sorted(apps.items()):
+                told = {
+                    "day": formats.date_text(date.fromisoformat(day), language=self.language),
+                    "before": self._number(values["before"]),
+                    "now": self._number(values["now"]),
+                }
+                text = _("%(day)s: %(before)s before, %(now)s now") % told
+                yield f"{app} · {text}" if app else text
+        if "credited" in adjusts:
+            yield _("%(amount)s of it was credited already and is not given back again") % {
+                "amount": self._money(adjusts["credited"])
+            }
+
+    def _instead(self) -> str:
+        values = {
+            "rated": self._money(self.adjusts["rated"]),
+            "billed": self._money(self.adjusts["billed"]),
+            "invoice": self.adjusts["invoice"],
+        }
+        if self.adjusts["invoice"]:
+            return _("%(rated)s due instead of %(billed)s on %(invoice)s") % values
+        return _("%(rated)s due where nothing had been billed") % values
+
+    def _money(self, text: str) -> str:
+        return formats.money_text(Money.of(text, self.currency), language=self.language)
 
     def _charged(self, each: Mapping[str, Any], *, several: bool) -> str:
         values = {

@@ -20,6 +20,19 @@ class InvoiceKind(StrEnum):
     """At once, for a change of plan."""
     FINAL = "final"
     """At once, for the usage of a subscription that was cancelled within a period."""
+    LATE = "late"
+    """For late usage that no next document bills: the subscription ended, or its policy says so."""
+
+
+class LateUsageOutcome(StrEnum):
+    """What became of late usage of a period that had been billed."""
+
+    ADJUSTED = "adjusted"
+    """A document bills or gives back the difference."""
+    UNCHANGED = "unchanged"
+    """It changes no amount."""
+    WAIVED = "waived"
+    """The difference is not billed, by decision."""
 
 
 class RunState(StrEnum):

@@ -1,6 +1,6 @@
 """From a subscription's boundary and usage to the content of a document. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -9,11 +9,11 @@ from uuid import UUID
 from billing.catalog.domain import PriceOverride
 from billing.rating.lines import RatedLine
 from billing.rating.pipeline import rate_plan
-from billing.rating.terms import PlanTerms, Timing
+from billing.rating.terms import PlanTerms, PriceTerms, Timing
 from billing.rating.usage import Usage
-from billing.subscriptions.domain import Boundary, Cadence
+from billing.subscriptions.domain import Boundary, Cadence, ServicePeriod
 from kernel.money import Money
-from kernel.period import Period, local_day
+from kernel.period import Period, local_day, local_midnight
 
 DEFAULT_GRACE = timedelta(hours=24)
 """How long a draft that bills usage waits for late events (contract section 2)."""
@@ -92,11 +92,15 @@ def grace_of(terms: PlanTerms) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftLine:
-    """A rated line and whether it bills a period ahead of or after its service."""
+    """A rated line and whether it bills a period ahead of or after its service.
+
+    An adjustment names in `adjusts` the issued line that it corrects.
+    """
 
     timing: str
     line: RatedLine
     plan_version_id: UUID
+    adjusts: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,22 +136,9 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
     None when the plan bills nothing there. It waits for the grace if it bills usage, else it is
     issued at once (contract section 4). Raises DomainError when the terms can't rate the usage.
     """
-    lines: list[DraftLine] = []
     zone = contract.cadence.zone
-    parts = contract.parts_of(boundary.ended.served) if boundary.ended is not None else []
-    parts = [(held, part) for held, part in parts if held.terms.bills_at(Timing.IN_ARREARS)]
-    for held, part in parts:
-        assert boundary.ended is not None  # noqa: S101  # it has parts
-        lines.extend(
-            rated_lines(
-                contract,
-                held,
-                period=boundary.ended.full,
-                served=part,
-                usage=usage,
-                timing=Timing.IN_ARREARS,
-            )
-        )
+    lines = arrears_lines(contract=contract, ended=boundary.ended, usage=usage)
+    parts = _arrears_parts(contract, boundary.ended)
     if boundary.opened is not None:
         held = contract.version_on(local_day(boundary.at, zone))
         if held.terms.bills_at(Timing.IN_ADVANCE):
@@ -162,11 +153,7 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
                 )
             )
     bills_arrears = bool(parts)
-    waits = any(
-        price.metering is not None and price.timing is Timing.IN_ARREARS
-        for held, _ in parts
-        for price in held.terms.prices
-    )
+    waits = any(_bills_usage(held) for held, _ in parts)
     if not lines and not waits:
         return None
     billed = boundary.ended if bills_arrears else boundary.opened
@@ -178,6 +165,110 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
         currency=contract.versions[0].terms.currency,
         lines=tuple(lines),
         waits_for_usage=waits,
+    )
+
+
+def arrears_lines(
+    *, contract: Contract, ended: ServicePeriod | None, usage: Usage
+) -> list[DraftLine]:
+    """What a period that ended owes, each version for the days on which it held."""
+    lines: list[DraftLine] = []
+    for held, part in _arrears_parts(contract, ended):
+        assert ended is not None  # noqa: S101  # it has parts
+        lines.extend(
+            rated_lines(
+                contract,
+                held,
+                period=ended.full,
+                served=part,
+                usage=usage,
+                timing=Timing.IN_ARREARS,
+            )
+        )
+    return lines
+
+
+def final_lines(
+    *, contract: Contract, counted: Period, ended_at: datetime, usage: Usage
+) -> list[DraftLine]:
+    """What a subscription owes that ended at an instant within a period: usage of all days of
+    `counted`, up to the instant's, and recurring fees in arrears of those before its day."""
+    zone = contract.cadence.zone
+    first = counted.first_day(zone)
+    full = replace(contract.cadence, ends_on=None).period_of(first).full
+    lines: list[DraftLine] = []
+    for held, part in contract.parts_of(counted):
+        lines.extend(
+            rated_lines(
+                contract,
+                _with(held, lambda price: not _is_recurring_arrears(price), bounds=True),
+                period=full,
+                served=part,
+                usage=usage,
+                timing=Timing.IN_ARREARS,
+            )
+        )
+    day = local_day(ended_at, zone)
+    if day > first:
+        for held, part in contract.parts_of(Period.of_days(first, day, zone)):
+            lines.extend(
+                rated_lines(
+                    contract,
+                    _with(held, _is_recurring_arrears, bounds=False),
+                    period=full,
+                    served=part,
+                    usage=usage,
+                    timing=Timing.IN_ARREARS,
+                )
+            )
+    return lines
+
+
+def bills_usage(*, contract: Contract, period: Period) -> bool:
+    """Whether any version that held in the period prices usage of it at its end."""
+    return any(_bills_usage(held) for held, _ in contract.parts_of(period))
+
+
+def is_middle_of_day(*, contract: Contract, instant: datetime) -> bool:
+    """Whether a local day of the contract's zone has begun and not ended at the instant."""
+    zone = contract.cadence.zone
+    return instant != local_midnight(local_day(instant, zone), zone)
+
+
+def _arrears_parts(
+    contract: Contract, ended: ServicePeriod | None
+) -> list[tuple[HeldVersion, Period]]:
+    if ended is None:
+        return []
+    return [
+        (held, part)
+        for held, part in contract.parts_of(ended.served)
+        if held.terms.bills_at(Timing.IN_ARREARS)
+    ]
+
+
+def _bills_usage(held: HeldVersion) -> bool:
+    return any(
+        price.metering is not None and price.timing is Timing.IN_ARREARS
+        for price in held.terms.prices
+    )
+
+
+def _is_recurring_arrears(price: PriceTerms) -> bool:
+    return price.metering is None and price.timing is Timing.IN_ARREARS
+
+
+def _with(held: HeldVersion, chosen: Callable[[PriceTerms], bool], *, bounds: bool) -> HeldVersion:
+    """The version with some of its prices, and with or without the plan's own bounds."""
+    terms: PlanTerms = held.terms
+    return replace(
+        held,
+        terms=replace(
+            terms,
+            prices=tuple(price for price in terms.prices if chosen(price)),
+            minimum=terms.minimum if bounds else None,
+            maximum=terms.maximum if bounds else None,
+        ),
     )
 
 

@@ -54,6 +54,7 @@ def line_rows(*, invoice_id: UUID, contract: Contract, draft: Draft) -> list[Inv
             period_starts_at=each.line.period.starts_at,
             period_ends_at=each.line.period.ends_at,
             plan_version_id=each.plan_version_id,
+            adjusts=each.adjusts,
             # The words of the description go with it, so that any language can say it.
             explanation={
                 "phrase": each.line.phrase,

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from billing.catalog.models import PlanVersion
-from billing.invoicing.domain import InvoiceKind, InvoiceStatus, RunState
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome, RunState
 from billing.subscriptions.models import Subscription
 from kernel import clock, ids
 from tenants.models import Tenant
@@ -96,7 +96,8 @@ class Invoice(models.Model):
     At a boundary one document bills the arrears of the period that ended and the advance of the one
     that begins; (subscription, kind, boundary_at) is unique, so no period is billed twice. `period_*` is
     the ended period if it bills arrears, else the one it opens. A draft is finalised at
-    `finalize_at`: at once, or when the grace for late usage is over.
+    `finalize_at`: at once, or when the grace for late usage is over. `corrections_counted` is how many
+    corrections of its period's days there were when it was rated last: more of them are late usage.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -133,6 +134,7 @@ class Invoice(models.Model):
     paid_at = models.DateTimeField(null=True)
     buyer = models.JSONField(default=dict)
     content_hash = models.BinaryField(max_length=32, null=True)
+    corrections_counted = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(default=clock.now)
 
     # Web and API take payments; documents are made and issued by jobs and commands alone.
@@ -175,7 +177,11 @@ class Invoice(models.Model):
 
 
 class InvoiceLine(models.Model):
-    """One amount of an invoice; `explanation` holds its whole working."""
+    """One amount of an invoice; `explanation` holds its whole working.
+
+    An adjustment names in `adjusts` the line that first billed what it corrects (none where nothing
+    had been billed): that line and all that adjust it are together never credited beyond their sum.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
@@ -192,6 +198,7 @@ class InvoiceLine(models.Model):
     period_starts_at = models.DateTimeField()
     period_ends_at = models.DateTimeField()
     plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    adjusts = models.UUIDField(null=True)
     explanation = models.JSONField()
 
     web_access = "read"
@@ -238,6 +245,8 @@ class CreditNote(models.Model):
     """An issued correction in the tenant's favour, frozen from the start; all amounts are positive.
 
     `total` = `to_receivable` (less is owed on the invoice) + `to_balance` (credited as cash).
+    `document` is the draft that came out negative and was issued as this note; it is void and keeps
+    its lines, which count as billed.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -245,6 +254,9 @@ class CreditNote(models.Model):
     seller = models.ForeignKey(Seller, models.PROTECT, related_name="+")
     invoice = models.ForeignKey(Invoice, models.PROTECT, null=True, related_name="credit_notes")
     subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, related_name="+")
+    document = models.ForeignKey(
+        Invoice, models.PROTECT, null=True, related_name="issued_as", db_index=False
+    )
     number = models.CharField(max_length=30, unique=True)
     currency = models.CharField(max_length=3)
     timezone = models.CharField(max_length=64)
@@ -305,3 +317,48 @@ class CreditNoteLine(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.position}"
+
+
+class LateUsage(models.Model):
+    """How late usage of a period that had been billed was settled; one row each time, never changed.
+
+    `corrections` is how many corrections the period's days had then. `lines` are the differences:
+    price, app, what was billed and what the usage comes to. `document` bills them, unless they were
+    waived or there are none.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="+")
+    period_starts_at = models.DateTimeField()
+    period_ends_at = models.DateTimeField()
+    corrections = models.BigIntegerField()
+    outcome = models.CharField(
+        max_length=16, choices=[(outcome.value, outcome.value) for outcome in LateUsageOutcome]
+    )
+    document = models.ForeignKey(Invoice, models.PROTECT, null=True, related_name="+")
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField()
+    lines = models.JSONField(default=list)
+    reason = models.CharField(max_length=500, blank=True)
+    settled_at = models.DateTimeField()
+
+    web_access = "read"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "period_starts_at", "corrections"],
+                name="billing_late_usage_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="adjusted", document__isnull=False)
+                | Q(outcome="waived")
+                | Q(outcome="unchanged", amount_minor=0),
+                name="billing_late_usage_outcome",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"late usage of {self.period_starts_at:%Y-%m-%d}"

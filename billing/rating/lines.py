@@ -23,6 +23,8 @@ class LineKind(StrEnum):
     """What was billed in advance and is not used; negative."""
     CAP = "cap"
     """What is above the plan's maximum; negative."""
+    ADJUSTMENT = "adjustment"
+    """What late usage changes of a period that was billed before; of either sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

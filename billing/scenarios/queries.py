@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Min
 
+from billing.catalog.queries import terms_of
 from billing.invoicing.credit_notes import credit_notes
 from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.drafting import grace_of
 from billing.invoicing.models import Invoice
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
@@ -21,6 +23,7 @@ from billing.ledger.queries import (
     first_drift,
     first_imbalance,
 )
+from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import SubscriptionRow, subscriptions_of
 from kernel.money import Money
@@ -39,8 +42,22 @@ def next_due(*, after: datetime) -> datetime | None:
         BalanceLot.objects.filter(left_minor__gt=0, expires_at__gt=after).aggregate(
             first=Min("expires_at")
         )["first"],
+        *_graces_of_ended(after=after),
     ]
     return min((instant for instant in instants if instant is not None), default=None)
+
+
+def _graces_of_ended(*, after: datetime) -> list[datetime]:
+    """When the late usage of subscriptions that ended has been collected and may be billed."""
+    ended = Subscription.objects.filter(
+        status=SubscriptionStatus.ENDED, ends_at__isnull=False
+    ).select_related("plan_version")
+    instants = []
+    for row in ended:
+        terms = terms_of(version_id=row.plan_version_id, document=row.plan_version.document)
+        assert row.ends_at is not None  # noqa: S101  # filtered by it
+        instants.append(row.ends_at + grace_of(terms))
+    return [instant for instant in instants if instant > after]
 
 
 def tenant_currency(tenant_id: UUID, *, default: str) -> str:

@@ -41,6 +41,17 @@ class EffectiveWhen(StrEnum):
     PERIOD_END = "period_end"
 
 
+class LateUsagePolicy(StrEnum):
+    """What becomes of usage that arrives after the invoice of its period is final."""
+
+    NEXT_INVOICE = "next_invoice"
+    """An adjustment line on the next invoice."""
+    NOTE = "note"
+    """A document of its own at the next billing run: an invoice, or a credit note."""
+    WAIVE = "waive"
+    """It is recorded, with the reason, and not billed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePeriod:
     """A billing period and the part of it in which the subscription served."""

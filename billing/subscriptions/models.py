@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from billing.catalog.models import Plan, PlanVersion
-from billing.subscriptions.domain import Anchor, SubscriptionStatus
+from billing.subscriptions.domain import Anchor, LateUsagePolicy, SubscriptionStatus
 from kernel import clock, ids
 from tenants.models import Tenant
 
@@ -16,7 +16,9 @@ class Subscription(models.Model):
 
     Its periods are cut in `timezone` at boundaries that follow from `starts_on` and `anchor` alone.
     `next_boundary_at` is the next boundary for which no document was drafted: the work that is due
-    is found by it.
+    is found by it. `late_usage` tells what becomes of usage that arrives after its invoice is final.
+    `last_day_usage` is what the last day had counted when the subscription ended in the middle of it,
+    as (app, meter, kind, value): what that day counts later is no longer the subscription's.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -35,6 +37,14 @@ class Subscription(models.Model):
     next_boundary_at = models.DateTimeField(null=True)
     parked_code = models.CharField(max_length=64, blank=True)
     parked_detail = models.TextField(blank=True)
+    late_usage = models.CharField(
+        max_length=16,
+        choices=[(p.value, p.value) for p in LateUsagePolicy],
+        default=LateUsagePolicy.NEXT_INVOICE,
+        db_default=LateUsagePolicy.NEXT_INVOICE.value,
+    )
+    late_usage_reason = models.CharField(max_length=500, blank=True, db_default="")
+    last_day_usage = models.JSONField(null=True)
     created_at = models.DateTimeField(default=clock.now)
 
     web_access = "read"

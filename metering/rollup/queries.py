@@ -179,6 +179,50 @@ def corrections(
         ]
 
 
+def tenants_with_corrections(*, tenant_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of the tenants have a correction of any day: one look into an index for each."""
+    if not tenant_ids:
+        return set()
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT asked.tenant_id FROM unnest(%s::uuid[]) AS asked (tenant_id)
+             WHERE EXISTS (SELECT 1 FROM metering_correction c
+                            WHERE c.tenant_id = asked.tenant_id)
+            """,
+            [plain_array(sorted(set(tenant_ids)))],
+        )
+        return {tenant_id for (tenant_id,) in execution.fetchall()}
+
+
+def correction_counts(*, spans: Sequence[Span]) -> list[int]:
+    """How many corrections each span has, in the order of the spans.
+
+    Corrections are never changed or removed, so the count only grows: who keeps the count that was
+    read before the usage can tell later, by the count alone and whatever clocks said, that the usage
+    may have changed since.
+    """
+    if not spans:
+        return []
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT asked.place, count(c.id)
+              FROM unnest(%(tenants)s::uuid[], %(from)s::date[], %(to)s::date[])
+                   WITH ORDINALITY AS asked (tenant_id, from_day, to_day, place)
+              LEFT JOIN metering_correction c ON c.tenant_id = asked.tenant_id
+                   AND c.day >= asked.from_day AND c.day < asked.to_day
+             GROUP BY asked.place ORDER BY asked.place
+            """,
+            {
+                "tenants": plain_array(span.tenant_id for span in spans),
+                "from": plain_array(span.from_day for span in spans),
+                "to": plain_array(span.to_day for span in spans),
+            },
+        )
+        return [count for _, count in execution.fetchall()]
+
+
 def closed_until(*, tenant_ids: Sequence[UUID]) -> dict[UUID, date]:
     """For each tenant with closed days, the first day that is still open."""
     rows = Watermark.objects.filter(tenant_id__in=list(tenant_ids), closed_until__isnull=False)

@@ -18,7 +18,9 @@ _MOST_PARTS: Final = 4
 def working_text(*, kind: str, explanation: Mapping[str, Any], language: str) -> str:
     """Such as: highest day 15,000 on Mar 5, 2026; 10,000 included; 5,000 charged: 1 × 1,000."""
     words = words_of(language)
-    if kind == "cap" or "aggregation" not in explanation:
+    if "adjusts" in explanation:
+        parts = _adjusted(explanation["adjusts"], language)
+    elif kind == "cap" or "aggregation" not in explanation:
         parts = [_bound(kind, explanation, language), _share(explanation, language)]
     elif kind == "true_up":
         parts = [_bound(kind, explanation, language)]
@@ -34,6 +36,30 @@ def working_text(*, kind: str, explanation: Mapping[str, Any], language: str) ->
             parts.append(words["maximum"].format(maximum=maximum))
     sentence = words["semicolon"].join(part for part in parts if part)
     return sentence[:1].upper() + sentence[1:]
+
+
+def _adjusted(adjusts: Mapping[str, Any], language: str) -> list[str]:
+    """Such as: late usage; 3,000 due instead of 1,000 on INV-2026-000002; changed on Mar 5, 2026."""
+    words = words_of(language)
+    figures = {name: _number(adjusts.get(name), language) for name in ("rated", "billed")}
+    told = "late_instead" if adjusts.get("invoice") else "late_unbilled"
+    parts = [words["late"], words[told].format(invoice=adjusts.get("invoice"), **figures)]
+    before, now = (_number(adjusts.get(f"quantity_{when}"), language) for when in ("before", "now"))
+    if before != now:
+        parts.append(words["late_quantity"].format(before=before, now=now))
+    days = [
+        date_text(date.fromisoformat(day), language=language)
+        for day in sorted(adjusts.get("days") or {})
+    ]
+    if days:
+        shown = words["comma"].join(days[:_MOST_PARTS])
+        if len(days) > _MOST_PARTS:
+            shown += " " + words["more_days"].format(count=len(days) - _MOST_PARTS)
+        parts.append(words["late_days"].format(days=shown))
+    if "credited" in adjusts:
+        credited = _number(adjusts["credited"], language)
+        parts.append(words["late_credited"].format(credited=credited))
+    return parts
 
 
 def _bound(kind: str, explanation: Mapping[str, Any], language: str) -> str:

@@ -1,13 +1,18 @@
 """End a subscription, at once or when its period ends (contract section 4)."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from billing.invoicing.contracts import load_usage
 from billing.invoicing.domain import InvoiceKind
-from billing.invoicing.drafting import Contract, Draft, DraftLine, HeldVersion, rated_lines
+from billing.invoicing.drafting import (
+    Contract,
+    Draft,
+    bills_usage,
+    final_lines,
+    is_middle_of_day,
+)
+from billing.invoicing.late_usage import last_day_values
 from billing.invoicing.services.change_plan import (
     credit_unused,
     held_subscription,
@@ -15,14 +20,13 @@ from billing.invoicing.services.change_plan import (
     opening_draft,
     unused_draft_lines,
 )
-from billing.rating.terms import PlanTerms, PriceTerms, Timing
-from billing.rating.usage import Usage
 from billing.subscriptions.domain import EffectiveWhen, ServicePeriod, SubscriptionStatus
 from billing.subscriptions.models import Subscription, SubscriptionPhase
 from kernel.errors import Conflict
 from kernel.period import Period, local_day, local_midnight
+from metering import queries as metering
 from metering.queries import Span
-from metering.services import roll_up
+from metering.services import close_days, roll_up
 from tenants import audit
 
 _ONE_DAY = timedelta(days=1)
@@ -46,7 +50,7 @@ def cancel_subscription(*, tenant_id: UUID, when: EffectiveWhen, now: datetime, 
             raise Conflict("not_started", "The subscription has not started; nothing to end.")
         _end_now(row, contract, now=now, actor=actor)
         row.ends_at, row.status, row.next_boundary_at = now, SubscriptionStatus.ENDED, None
-    row.save(update_fields=["ends_at", "status", "next_boundary_at"])
+    row.save(update_fields=["ends_at", "status", "next_boundary_at", "last_day_usage"])
     # A change that was planned for later will not happen.
     SubscriptionPhase.objects.filter(
         subscription=row, starts_on__gt=local_day(now, contract.cadence.zone)
@@ -76,23 +80,31 @@ def _end_now(row: Subscription, contract: Contract, *, now: datetime, actor: str
     if usage_end <= service.served.first_day(zone):
         return
     roll_up(now=now, tenant_ids=[row.tenant_id], most_events=None, wait=True)
+    # What comes for the days before this one is late usage from here on.
+    close_days(now=now, tenant_ids=[row.tenant_id])
     counted = Period.of_days(service.served.first_day(zone), usage_end, zone)
     span = Span(
         tenant_id=row.tenant_id,
         from_day=counted.first_day(zone),
         to_day=counted.end_day(zone),
     )
+    (corrections,) = metering.correction_counts(spans=[span])
     usage = load_usage(spans=[span], meters=contract.meters).get(row.tenant_id, {})
+    if is_middle_of_day(contract=contract, instant=now):
+        row.last_day_usage = last_day_values(usage, day=day)
     draft = Draft(
         boundary_at=now,
         finalize_at=now,
         period=counted,
         currency=contract.versions[0].terms.currency,
-        lines=tuple(_arrears(contract, service, counted, usage, now=now)),
+        lines=tuple(final_lines(contract=contract, counted=counted, ended_at=now, usage=usage)),
         waits_for_usage=False,
     )
-    if not draft.is_empty:
-        issue_at_once(row, contract, draft, kind=InvoiceKind.FINAL, now=now)
+    if not draft.is_empty or bills_usage(contract=contract, period=counted):
+        # One of nothing is not issued, but late usage must find that the period was billed.
+        issue_at_once(
+            row, contract, draft, kind=InvoiceKind.FINAL, now=now, corrections=corrections
+        )
 
 
 def _give_back(
@@ -116,55 +128,3 @@ def _give_back(
         credit_unused(
             row, contract, draft, reason="Cancelled within the period", now=now, actor=actor
         )
-
-
-def _arrears(
-    contract: Contract, service: ServicePeriod, counted: Period, usage: Usage, *, now: datetime
-) -> list[DraftLine]:
-    """Usage of all days up to the instant, recurring fees of those before its day."""
-    zone = contract.cadence.zone
-    lines: list[DraftLine] = []
-    for held, part in contract.parts_of(counted):
-        lines.extend(
-            rated_lines(
-                contract,
-                _with(held, lambda price: not _is_recurring_arrears(price), bounds=True),
-                period=service.full,
-                served=part,
-                usage=usage,
-                timing=Timing.IN_ARREARS,
-            )
-        )
-    day = local_day(now, zone)
-    if day > service.served.first_day(zone):
-        before = Period.of_days(service.served.first_day(zone), day, zone)
-        for held, part in contract.parts_of(before):
-            lines.extend(
-                rated_lines(
-                    contract,
-                    _with(held, _is_recurring_arrears, bounds=False),
-                    period=service.full,
-                    served=part,
-                    usage=usage,
-                    timing=Timing.IN_ARREARS,
-                )
-            )
-    return lines
-
-
-def _is_recurring_arrears(price: PriceTerms) -> bool:
-    return price.metering is None and price.timing is Timing.IN_ARREARS
-
-
-def _with(held: HeldVersion, chosen: Callable[[PriceTerms], bool], *, bounds: bool) -> HeldVersion:
-    """The version with some of its prices, and with or without the plan's own bounds."""
-    terms: PlanTerms = held.terms
-    return replace(
-        held,
-        terms=replace(
-            terms,
-            prices=tuple(price for price in terms.prices if chosen(price)),
-            minimum=terms.minimum if bounds else None,
-            maximum=terms.maximum if bounds else None,
-        ),
-    )

@@ -180,16 +180,30 @@ def credit_unused(
 
 
 def issue_at_once(
-    row: Subscription, contract: Contract, draft: Draft, *, kind: InvoiceKind, now: datetime
-) -> None:
-    """Write a document outside the boundaries and issue it as of now."""
+    row: Subscription,
+    contract: Contract,
+    draft: Draft,
+    *,
+    kind: InvoiceKind,
+    now: datetime,
+    corrections: int = 0,
+) -> Invoice:
+    """Write a document outside the boundaries and issue it as of now; one of nothing gets no number.
+
+    `corrections` is how many corrections its days had before their usage was read.
+    """
     invoice = invoice_row(contract, draft, seller=SELLER, at=now, kind=kind)
     invoice.tenant = row.tenant
+    invoice.corrections_counted = corrections
     invoice.save(force_insert=True)
     InvoiceLine.objects.bulk_create(
         line_rows(invoice_id=invoice.id, contract=contract, draft=draft)
     )
-    issue_documents(documents=[Issuable(invoice=invoice, draft=draft)], at=now)
+    if draft.is_empty:
+        Invoice.objects.filter(id=invoice.id).update(status=InvoiceStatus.VOID)
+    else:
+        issue_documents(documents=[Issuable(invoice=invoice, draft=draft)], at=now)
+    return invoice
 
 
 def _plan_change(

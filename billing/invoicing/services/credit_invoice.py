@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
@@ -35,7 +35,7 @@ def credit_invoice(
     """Issue a credit note on an invoice, in the caller's scope; gives its number.
 
     What the invoice still owes comes down first; the rest, which was paid, becomes cash of the balance.
-    All credits of a line together are never above the line. Raises NotFound `invoice_not_found`,
+    All credits of a line together are never above the line, with what late usage adjusted of it. Raises NotFound `invoice_not_found`,
     `line_not_found`; Conflict `invoice_not_issued`, `above_line`; Invalid `amount_not_positive`,
     `currency_mismatch`, `nothing_to_credit`.
     """
@@ -105,13 +105,32 @@ def credit_invoice(
 
 
 def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, int]:
-    """What each line has left to credit, in minor units, by position."""
+    """What each line has left to credit, in minor units, by position.
+
+    A line and all that adjust it for late usage are together not credited beyond their sum: what an
+    adjustment has given back is not there any more.
+    """
+    firsts = {line.adjusts or line.id for line in lines.values()}
+    issued = ~Q(invoice__status__in=[InvoiceStatus.DRAFT, InvoiceStatus.VOID]) | Q(
+        invoice__issued_as__isnull=False
+    )
+    related = list(
+        InvoiceLine.objects.filter(Q(id__in=firsts) | Q(adjusts__in=firsts), issued)
+        .filter(tenant_id=invoice.tenant_id, invoice__subscription_id=invoice.subscription_id)
+        .values_list("id", "adjusts", "amount_minor")
+    )
     credited: dict[UUID | None, int] = defaultdict(int)
     credited.update(
         CreditNoteLine.objects.filter(
-            tenant_id=invoice.tenant_id, invoice_line__in=list(lines.values())
+            tenant_id=invoice.tenant_id, invoice_line__in=[line_id for line_id, _, _ in related]
         )
         .values_list("invoice_line_id")
         .annotate(credited=Sum("amount_minor"))
     )
-    return {position: line.amount_minor - credited[line.id] for position, line in lines.items()}
+    together: dict[UUID, int] = defaultdict(int)
+    for line_id, adjusts, amount_minor in related:
+        together[adjusts or line_id] += amount_minor - credited[line_id]
+    return {
+        position: min(line.amount_minor - credited[line.id], together[line.adjusts or line.id])
+        for position, line in lines.items()
+    }

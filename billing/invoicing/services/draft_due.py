@@ -9,6 +9,8 @@ from uuid import UUID
 from billing.invoicing.contracts import load_contracts, load_usage
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import Contract, Draft, draft_document
+from billing.invoicing.late_periods import Late, find_late
+from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.lines import content_hash, line_rows
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.rating.usage import Usage
@@ -66,6 +68,7 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
         contracts = load_contracts(rows)
         due = {row.id: due_boundaries(row, contracts[row.id], at=at) for row in rows}
         billed = _already_billed(rows, due)
+        late = find_late(contracts=contracts, lock=True)
         usage = load_usage(
             spans=[span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))],
             meters={meter for contract in contracts.values() for meter in contract.meters},
@@ -81,7 +84,9 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
                         f"The period at {billed[row.id].isoformat()} has a document already, though "
                         "the subscription says that it is due.",
                     )
-                drafts = _drafts(contract, due[row.id], usage.get(row.tenant_id, {}))
+                drafts = _drafts(
+                    contract, due[row.id], usage.get(row.tenant_id, {}), late.get(row.id)
+                )
             except DomainError as error:
                 row.parked_code, row.parked_detail = error.code, error.message
                 outcome.parked.append(
@@ -156,10 +161,20 @@ def _already_billed(
     }
 
 
-def _drafts(contract: Contract, boundaries: Sequence[Boundary], usage: Usage) -> list[Draft]:
-    drafts = []
+def _drafts(
+    contract: Contract, boundaries: Sequence[Boundary], usage: Usage, late: Late | None
+) -> list[Draft]:
+    """The drafts of the boundaries. Late usage of earlier periods goes onto the first of them, unless
+    a draft is there already, which then takes it when it is refreshed."""
+    adjusted = late.for_document(None) if late is not None else ()
+    drafts: list[Draft] = []
     for boundary in boundaries:
-        draft = draft_document(contract=contract, boundary=boundary, usage=usage)
+        draft = with_adjustments(
+            draft_document(contract=contract, boundary=boundary, usage=usage),
+            contract=contract,
+            boundary=boundary,
+            adjusted=() if drafts else adjusted,
+        )
         # Late usage may still fill an empty document that waits for it; any other stays empty.
         if draft is not None and (draft.waits_for_usage or not draft.is_empty):
             drafts.append(draft)

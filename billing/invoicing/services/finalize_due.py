@@ -7,15 +7,24 @@ from datetime import date, datetime
 from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts, load_usage
-from billing.invoicing.domain import InvoiceKind, InvoiceStatus
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome
 from billing.invoicing.drafting import Contract, Draft, draft_document
+from billing.invoicing.late_periods import (
+    Late,
+    correction_counts,
+    find_late,
+    settlement_rows,
+)
+from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.lines import content_hash, line_rows
-from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.models import Invoice, InvoiceLine, LateUsage
 from billing.invoicing.services.draft_due import Parked, usage_span
+from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
 from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
 from kernel.errors import Conflict, DomainError
+from kernel.period import Period
 from metering import queries as metering
 from tenants.scope import system_scope
 
@@ -42,6 +51,9 @@ class _Rated:
     contract: Contract
     draft: Draft
     changed: bool
+    corrections: int
+    late: Late | None
+    """The late usage that the document settles; None where it is no subscription's next invoice."""
 
 
 def finalize_due(
@@ -56,7 +68,10 @@ def finalize_due(
     Drafts are taken in the order of their `finalize_at`, after the place `after`. A draft that bills
     usage also waits until all days of its period are closed. Documents are issued as of `at`; they
     get their numbers last, so that the series is held for a moment only, and in order. A document
-    whose lines are all zero is not issued: it becomes void and gets no number.
+    whose lines are all zero is not issued: it becomes void and gets no number. One that comes out
+    negative, for what late usage gives back, is issued as a credit note.
+
+    The subscription's draft that is to be final first takes the late usage of its earlier periods.
     """
     with system_scope(purpose="finalise invoices"):
         invoices = _take(at=at, finalize=finalize, tenant_key=tenant_key, after=after)
@@ -70,13 +85,21 @@ def finalize_due(
         closed = metering.closed_until(tenant_ids=list({each.contract.tenant_id for each in rated}))
         ready = [each for each in rated if finalize and _is_ready(each, at=at, closed=closed)]
         outcome.waiting = len(rated) - len(ready)
+        _keep_counts(ready)
         issued = [each for each in ready if not each.draft.is_empty]
         empty = [each.invoice.id for each in ready if each.draft.is_empty]
         Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
         outcome.empty = len(empty)
+        owing = [each for each in issued if each.draft.subtotal.minor >= 0]
         issue_documents(
-            documents=[Issuable(invoice=each.invoice, draft=each.draft) for each in issued], at=at
+            documents=[Issuable(invoice=each.invoice, draft=each.draft) for each in owing], at=at
         )
+        for each in issued:
+            if each.draft.subtotal.minor < 0:
+                issue_as_credit_note(
+                    invoice=each.invoice, draft=each.draft, now=at, actor="billing_run"
+                )
+        _settle_late(ready, at=at)
         outcome.finalized = len(issued)
         for each in issued:
             outcome.totals[each.draft.currency] += each.draft.subtotal.minor
@@ -117,6 +140,14 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
         if invoice.subscription_id is not None:
             contract = contracts[invoice.subscription_id]
             work.append((invoice, contract, contract.cadence.boundary(invoice.boundary_at)))
+    # What is billed already is read before the usage: what comes between is found the next time.
+    counts = correction_counts(
+        periods=[
+            (contract, Period(invoice.period_starts_at, invoice.period_ends_at))
+            for invoice, contract, _ in work
+        ]
+    )
+    late = find_late(contracts=contracts, lock=True)
     usage = load_usage(
         spans=[
             span for _, contract, boundary in work if (span := usage_span(contract, [boundary]))
@@ -124,10 +155,17 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
         meters={meter for contract in contracts.values() for meter in contract.meters},
     )
     rated = []
-    for invoice, contract, boundary in work:
+    for (invoice, contract, boundary), corrections in zip(work, counts, strict=True):
+        of_subscription = late.get(contract.subscription_id)
         try:
-            draft = draft_document(
-                contract=contract, boundary=boundary, usage=usage.get(contract.tenant_id, {})
+            adjusted = of_subscription.for_document(invoice.id) if of_subscription else ()
+            draft = with_adjustments(
+                draft_document(
+                    contract=contract, boundary=boundary, usage=usage.get(contract.tenant_id, {})
+                ),
+                contract=contract,
+                boundary=boundary,
+                adjusted=adjusted,
             )
             if draft is None:
                 raise Conflict(
@@ -144,7 +182,16 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
             )
             continue
         changed = content_hash(draft) != bytes(invoice.content_hash or b"")
-        rated.append(_Rated(invoice=invoice, contract=contract, draft=draft, changed=changed))
+        rated.append(
+            _Rated(
+                invoice=invoice,
+                contract=contract,
+                draft=draft,
+                changed=changed,
+                corrections=corrections,
+                late=of_subscription if adjusted else None,
+            )
+        )
     return rated
 
 
@@ -170,6 +217,34 @@ def _rewrite_changed(rated: Sequence[_Rated]) -> None:
     Invoice.objects.bulk_update(
         [each.invoice for each in changed],
         ["subtotal_minor", "total_minor", "content_hash"],
+        batch_size=500,
+    )
+
+
+def _keep_counts(ready: Sequence[_Rated]) -> None:
+    """How many corrections each document knows of, before it is frozen."""
+    counted = [each for each in ready if each.corrections != each.invoice.corrections_counted]
+    for each in counted:
+        each.invoice.corrections_counted = each.corrections
+    Invoice.objects.bulk_update(
+        [each.invoice for each in counted], ["corrections_counted"], batch_size=500
+    )
+
+
+def _settle_late(ready: Sequence[_Rated], *, at: datetime) -> None:
+    LateUsage.objects.bulk_create(
+        [
+            row
+            for each in ready
+            if each.late is not None
+            for row in settlement_rows(
+                late=each.late,
+                adjusted=each.late.adjusted,
+                document=each.invoice,
+                outcome=LateUsageOutcome.ADJUSTED,
+                now=at,
+            )
+        ],
         batch_size=500,
     )
 

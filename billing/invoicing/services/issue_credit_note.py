@@ -42,7 +42,7 @@ class CreditLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCreditNote:
     """What to credit. With `settles`, the invoice's receivable comes first and cash is the rest;
-    without, all of it becomes cash."""
+    without, all of it becomes cash. `document` is the draft that is issued as this note."""
 
     tenant: Tenant
     seller: str
@@ -53,6 +53,7 @@ class NewCreditNote:
     invoice: Invoice | None = None
     settles: bool = True
     subscription: Subscription | None = None
+    document: Invoice | None = None
 
 
 def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> CreditNote:
@@ -77,6 +78,7 @@ def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> Cred
         seller_id=note.seller,
         invoice=note.invoice,
         subscription=note.subscription,
+        document=note.document,
         number=number,
         currency=note.currency,
         timezone=note.timezone,

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts, load_usage
 from billing.invoicing.drafting import draft_document
+from billing.invoicing.late_periods import find_late
+from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.listings import LineRow
 from billing.invoicing.services.draft_due import usage_span
 from billing.subscriptions.domain import SubscriptionStatus
@@ -30,7 +32,8 @@ class NextInvoice:
 def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | None:
     """The document of the first boundary after `now`, from the usage that is known; before tax.
 
-    The same drafting and rating as the bill itself, in the caller's scope. None when nothing will be
+    The same drafting and rating as the bill itself, late usage of earlier periods included, in the
+    caller's scope. None when nothing will be
     billed there, or when the terms can't rate the usage: then the billing run tells why.
     """
     row = (
@@ -51,7 +54,13 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
     span = usage_span(contract, [boundary])
     usage = load_usage(spans=[span] if span else [], meters=contract.meters)
     try:
-        draft = draft_document(contract=contract, boundary=boundary, usage=usage.get(tenant_id, {}))
+        late = find_late(contracts={row.id: contract}, lock=False).get(row.id)
+        draft = with_adjustments(
+            draft_document(contract=contract, boundary=boundary, usage=usage.get(tenant_id, {})),
+            contract=contract,
+            boundary=boundary,
+            adjusted=late.for_document(None) if late is not None else (),
+        )
     except DomainError:
         return None
     if draft is None or draft.is_empty:

@@ -1,4 +1,5 @@
-"""A billing run: close days, draft what is due, refresh and finalise what is over its grace."""
+"""A billing run: close days, draft what is due, refresh and finalise what is over its grace, settle
+late usage that has no next invoice."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from billing.invoicing.domain import InvoiceStatus, RunState
 from billing.invoicing.models import BillingRun, Invoice
 from billing.invoicing.services.draft_due import Parked, draft_due
 from billing.invoicing.services.finalize_due import finalize_due
+from billing.invoicing.services.settle_late_usage import settle_late_usage
 from billing.subscriptions.models import Subscription
 from kernel import ids
 from kernel.errors import NotFound
@@ -122,6 +124,19 @@ def execute_run(
         for currency, minor in done.totals.items():
             final_totals[currency] += minor
         report()
+    last = None
+    while finalize:
+        settled = settle_late_usage(at=at, tenant_key=tenant_key, after=last)
+        if not settled.seen:
+            break
+        last = settled.last
+        result.due += settled.documents
+        result.finalized += settled.documents
+        result.parked.extend(settled.parked)
+        for currency, minor in settled.totals.items():
+            final_totals[currency] += minor
+        if settled.documents:
+            report()
     with system_scope(purpose=f"billing run {run_id}"):
         left = _drafts(at=at, tenant_key=tenant_key)
     result.unchanged = max(0, left - result.drafted) if not finalize else left

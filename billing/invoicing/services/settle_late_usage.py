@@ -1,0 +1,239 @@
+"""Settle late usage that no next invoice bills: a subscription that ended, or one whose policy says so."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Max, Q
+
+from billing.invoicing.contracts import load_contracts
+from billing.invoicing.domain import InvoiceKind, LateUsageOutcome
+from billing.invoicing.drafting import Draft, grace_of
+from billing.invoicing.late_periods import Late, find_late, settlement_rows
+from billing.invoicing.lines import line_rows
+from billing.invoicing.models import Invoice, InvoiceLine, LateUsage
+from billing.invoicing.services.draft_due import Parked, invoice_row
+from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
+from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.subscriptions.domain import LateUsagePolicy, SubscriptionStatus
+from billing.subscriptions.models import Subscription
+from kernel.period import Period, local_day
+from tenants import audit
+from tenants.scope import system_scope
+
+CHUNK = 500
+ACTOR = "billing_run"
+
+
+@dataclass(slots=True, kw_only=True)
+class SettledLate:
+    """What one chunk did; `seen` 0 means that nothing was left to look at."""
+
+    seen: int = 0
+    documents: int = 0
+    waived: int = 0
+    parked: list[Parked] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    last: UUID | None = None
+
+
+def settle_late_usage(
+    *, at: datetime, tenant_key: str = "", seller: str = "default", after: UUID | None = None
+) -> SettledLate:
+    """Settle late usage of up to `CHUNK` subscriptions that ended, or whose policy is not the next
+    invoice, after the subscription `after`. Repeatable: what was settled is not found again.
+
+    Each gets one document of kind `late`, or a credit note where it comes out negative; waived usage is
+    recorded with its reason. Within the grace after a subscription's end, or after its last document of
+    this kind, late usage is collected.
+    """
+    with system_scope(purpose="settle late usage"):
+        rows = list(
+            Subscription.objects.select_related("plan_version", "tenant")
+            .filter(
+                Q(status=SubscriptionStatus.ENDED) | ~Q(late_usage=LateUsagePolicy.NEXT_INVOICE),
+                parked_code="",
+            )
+            .filter(**({"tenant__key": tenant_key} if tenant_key else {}))
+            .filter(**({"id__gt": after} if after is not None else {}))
+            .order_by("id")[:CHUNK]
+        )
+        outcome = SettledLate(seen=len(rows))
+        if not rows:
+            return outcome
+        outcome.last = rows[-1].id
+        late = find_late(contracts=load_contracts(rows), lock=True)
+        if not late:
+            return outcome
+        last = _last_documents(late)
+        due = [
+            each
+            for each in late.values()
+            if _is_due(each, at=at, last=last.get(each.subscription.id))
+        ]
+        _waive([each for each in due if each.policy is LateUsagePolicy.WAIVE], outcome, at=at)
+        _bill(
+            [each for each in due if each.policy is not LateUsagePolicy.WAIVE],
+            outcome,
+            tenants={row.id: row for row in rows},
+            last=last,
+            seller=seller,
+            at=at,
+        )
+        return outcome
+
+
+def _last_documents(late: Mapping[UUID, Late]) -> dict[UUID | None, datetime]:
+    """When each subscription's newest document of late usage was made."""
+    return dict(
+        Invoice.objects.filter(
+            tenant_id__in={each.contract.tenant_id for each in late.values()},
+            subscription_id__in=late,
+            kind=InvoiceKind.LATE,
+        )
+        .values_list("subscription_id")
+        .annotate(last=Max("boundary_at"))
+    )
+
+
+def _is_due(late: Late, *, at: datetime, last: datetime | None) -> bool:
+    has_next = late.subscription.status == SubscriptionStatus.ACTIVE or late.draft_ids
+    if late.policy is LateUsagePolicy.NEXT_INVOICE and has_next:
+        return False
+    zone = late.contract.cadence.zone
+    collecting_from = [last] if last is not None else []
+    if late.subscription.ends_at is not None and late.subscription.ends_at <= at:
+        collecting_from.append(late.subscription.ends_at)
+    return all(
+        since + grace_of(late.contract.version_on(local_day(since, zone)).terms) <= at
+        for since in collecting_from
+    )
+
+
+def _waive(waived: Sequence[Late], outcome: SettledLate, *, at: datetime) -> None:
+    rows = []
+    entries = []
+    for late in waived:
+        if _park(late, outcome):
+            continue
+        rows.extend(
+            settlement_rows(
+                late=late,
+                adjusted=late.adjusted,
+                document=None,
+                outcome=LateUsageOutcome.WAIVED,
+                reason=late.subscription.late_usage_reason,
+                now=at,
+            )
+        )
+        if any(each.lines for each in late.adjusted):
+            outcome.waived += 1
+            entries.append(
+                audit.Entry(
+                    tenant_id=late.contract.tenant_id,
+                    actor=ACTOR,
+                    action="late_usage.waived",
+                    target=f"subscription:{late.contract.subscription_id}",
+                    after={"amount": f"{late.amount}"},
+                    reason=late.subscription.late_usage_reason,
+                )
+            )
+    LateUsage.objects.bulk_create(rows, batch_size=500)
+    audit.record_many(entries, now=at)
+
+
+def _bill(
+    billed: Sequence[Late],
+    outcome: SettledLate,
+    *,
+    tenants: Mapping[UUID, Subscription],
+    last: Mapping[UUID | None, datetime],
+    seller: str,
+    at: datetime,
+) -> None:
+    documents: list[tuple[Late, Invoice | None, Draft | None]] = []
+    for late in billed:
+        if _park(late, outcome):
+            continue
+        draft = _draft(late, at=at, last=last.get(late.subscription.id))
+        if draft is None:
+            documents.append((late, None, None))
+            continue
+        invoice = invoice_row(late.contract, draft, seller=seller, at=at, kind=InvoiceKind.LATE)
+        invoice.tenant = tenants[late.subscription.id].tenant
+        invoice.subscription = late.subscription
+        documents.append((late, invoice, draft))
+    issued = [
+        (late, invoice, draft)
+        for late, invoice, draft in documents
+        if invoice is not None and draft is not None
+    ]
+    Invoice.objects.bulk_create([invoice for _, invoice, _ in issued], batch_size=500)
+    InvoiceLine.objects.bulk_create(
+        [
+            line
+            for late, invoice, draft in issued
+            for line in line_rows(invoice_id=invoice.id, contract=late.contract, draft=draft)
+        ],
+        batch_size=1000,
+    )
+    issue_documents(
+        documents=[
+            Issuable(invoice=invoice, draft=draft)
+            for _, invoice, draft in issued
+            if draft.subtotal.minor >= 0
+        ],
+        at=at,
+    )
+    for _, invoice, draft in issued:
+        if draft.subtotal.minor < 0:
+            issue_as_credit_note(invoice=invoice, draft=draft, now=at, actor=ACTOR)
+        outcome.totals[draft.currency] += draft.subtotal.minor
+    LateUsage.objects.bulk_create(
+        [
+            row
+            for late, invoice, _ in documents
+            for row in settlement_rows(
+                late=late,
+                adjusted=late.adjusted,
+                document=invoice,
+                outcome=LateUsageOutcome.ADJUSTED,
+                now=at,
+            )
+        ],
+        batch_size=500,
+    )
+    outcome.documents += len(issued)
+
+
+def _draft(late: Late, *, at: datetime, last: datetime | None) -> Draft | None:
+    touched = [each for each in late.adjusted if each.lines]
+    if not touched:
+        return None
+    return Draft(
+        # Two documents of one instant are told apart by it.
+        boundary_at=at if last is None else max(at, last + timedelta(microseconds=1)),
+        finalize_at=at,
+        period=Period(
+            min(each.billed.period.starts_at for each in touched),
+            max(each.billed.period.ends_at for each in touched),
+        ),
+        currency=late.contract.versions[0].terms.currency,
+        lines=tuple(line for each in touched for line in each.lines),
+        waits_for_usage=False,
+    )
+
+
+def _park(late: Late, outcome: SettledLate) -> bool:
+    """Leave aside a subscription whose late usage can't be rated, and say why."""
+    if late.error is None:
+        return False
+    outcome.parked.append(
+        Parked(tenant=late.contract.tenant_key, code=late.error.code, detail=late.error.message)
+    )
+    Subscription.objects.filter(id=late.contract.subscription_id).update(
+        parked_code=late.error.code, parked_detail=late.error.message
+    )
+    return True
