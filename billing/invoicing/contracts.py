@@ -47,12 +47,13 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
 
 
 def load_usage(*, spans: Sequence[Span], meters: Iterable[str]) -> dict[UUID, Usage]:
-    """Daily usage of many tenants, each over its own span, by tenant id. One query."""
+    """Daily usage of many tenants, each over its own span, by tenant id. Two queries."""
     usage: dict[UUID, dict[UsageKey, dict[date, Decimal]]] = defaultdict(dict)
     wanted = sorted(set(meters))
-    if spans and wanted:
+    rows = metering.usage_of_spans(spans=spans, meters=wanted) if spans and wanted else []
+    if rows:
         keys = app_keys([span.tenant_id for span in spans])
-        for row in metering.usage_of_spans(spans=spans, meters=wanted):
+        for row in rows:
             by_day = usage[row.tenant_id].setdefault(
                 UsageKey(app=keys[row.app_id], meter=row.meter, kind=row.kind), {}
             )

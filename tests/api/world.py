@@ -23,7 +23,9 @@ from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
+from billing.subscriptions.domain import LateUsagePolicy
 from billing.subscriptions.models import Subscription, SubscriptionPhase
+from billing.subscriptions.services.set_late_usage_policy import set_late_usage_policy
 from kernel import clock
 from kernel.ids import public_id
 from kernel.money import Money
@@ -94,6 +96,23 @@ def two_worlds() -> tuple[World, World]:
         a_subscription(tenant)
         some_usage(tenant, {date(2026, 3, 5): 35, date(2026, 4, 7): 12})
         ingest(tenant)
+    _bill()
+    for tenant in tenants:
+        _waive_late_usage(tenant)
+    _bill()
+    with system_scope(purpose="test"):
+        staff = create_staff(
+            person=NewPerson(email="staff@example.com"),
+            role=StaffRole.FINANCE,
+            now=clock.now(),
+            actor="test",
+        )
+    accountant = User.objects.get(pk=staff.user_id)
+    first, second = (_world(tenant, accountant) for tenant in tenants)
+    return first, second
+
+
+def _bill() -> None:
     with system_scope(purpose="test"):
         run_id = create_run(
             at=datetime.fromisoformat(PERIOD_END),
@@ -102,16 +121,20 @@ def two_worlds() -> tuple[World, World]:
             requested_by="test",
             now=clock.now(),
         )
-        staff = create_staff(
-            person=NewPerson(email="staff@example.com"),
-            role=StaffRole.FINANCE,
+    execute_run(run_id=run_id, clock=clock.now)
+
+
+def _waive_late_usage(tenant: CreatedTenant) -> None:
+    """Usage after the invoice, which changes no amount, and the policy by which it is settled at once."""
+    some_usage(tenant, {date(2026, 3, 6): 1})
+    with system_scope(purpose="test"):
+        set_late_usage_policy(
+            subscription_id=Subscription.objects.get(tenant_id=tenant.id).id,
+            policy=LateUsagePolicy.WAIVE,
+            reason="our gateway was late",
             now=clock.now(),
             actor="test",
         )
-    execute_run(run_id=run_id, clock=clock.now)
-    accountant = User.objects.get(pk=staff.user_id)
-    first, second = (_world(tenant, accountant) for tenant in tenants)
-    return first, second
 
 
 def ingest(tenant: CreatedTenant) -> None:

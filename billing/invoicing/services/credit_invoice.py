@@ -116,7 +116,7 @@ def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, int]:
     )
     related = list(
         InvoiceLine.objects.filter(Q(id__in=firsts) | Q(adjusts__in=firsts), issued)
-        .filter(tenant_id=invoice.tenant_id, invoice__subscription_id=invoice.subscription_id)
+        .filter(tenant_id=invoice.tenant_id, invoice__subscription=invoice.subscription)
         .values_list("id", "adjusts", "amount_minor")
     )
     credited: dict[UUID | None, int] = defaultdict(int)
