@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from console.finance import invoices, overview, payments
 from console.operations import runs
-from console.sales import plans, tenants, terms
+from console.sales import plan_comparison, plan_editor, plans, tenants, terms
 from console.search import search
 
 app_name = "console"
@@ -18,6 +18,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("plans/", plans.plan_list, name="plans"),
     path("plans/<str:plan_key>/", plans.plan, name="plan"),
     path("plans/<str:plan_key>/versions/<int:version>/", plans.cohort, name="cohort"),
+    path("plan-editor/", plan_editor.new_plan, name="new_plan"),
+    path("plan-editor/<str:plan_key>/", plan_editor.edit_plan, name="edit_plan"),
+    path("plan-preview/", plan_editor.preview, name="plan_preview"),
+    path("plan-comparison/", plan_comparison.compare, name="compare_plans"),
     path("invoices/", invoices.invoice_list, name="invoices"),
     path("invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
     path("invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"),

@@ -19,6 +19,7 @@ class StaffAction(StrEnum):
     USAGE_VIEW = "usage.view"
     PLANS_VIEW = "plans.view"
     PRICES_AGREE = "prices.agree"
+    PLANS_CHANGE = "plans.change"
     INVOICES_VIEW = "invoices.view"
     PAYMENTS_RECORD = "payments.record"
     LEDGER_VIEW = "ledger.view"
@@ -49,6 +50,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.USAGE_VIEW: _ALL_STAFF,
     StaffAction.PLANS_VIEW: _ALL_STAFF,
     StaffAction.PRICES_AGREE: frozenset({StaffRole.SALES, StaffRole.ADMIN}),
+    StaffAction.PLANS_CHANGE: frozenset({StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),

@@ -48,11 +48,15 @@ class Figure:
     shape: Shape = Shape.LINE
     ticks: Sequence[str] = ()
     """Shorter names of the points for the axis; the points themselves where there are none."""
+    positions: Sequence[Value] = ()
+    """Where the points lie on an axis of numbers; at equal distances where there are none."""
 
     def __post_init__(self) -> None:
         for series in self.series:
             if not len(series.values) == len(series.texts) == len(self.points):
                 raise ValueError(f"series {series.label} doesn't fit the points of {self.key}")
+        if self.positions and len(self.positions) != len(self.points):
+            raise ValueError(f"the positions don't fit the points of {self.key}")
 
     @property
     def drawing(self) -> dict[str, Any]:
@@ -61,10 +65,11 @@ class Figure:
             "shape": self.shape.value,
             "points": list(self.points),
             "ticks": list(self.ticks or self.points),
+            "positions": [_pixel(position) for position in self.positions],
             "series": [
                 {
                     "label": str(series.label),
-                    "values": [None if value is None else float(value) for value in series.values],
+                    "values": [_pixel(value) for value in series.values],
                     "texts": list(series.texts),
                 }
                 for series in self.series
@@ -76,6 +81,10 @@ class Figure:
         """The rows of the table beside the canvas."""
         for index, point in enumerate(self.points):
             yield point, [series.texts[index] for series in self.series]
+
+
+def _pixel(value: Value) -> float | None:
+    return None if value is None else float(value)
 
 
 def daily_figure(

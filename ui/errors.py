@@ -61,6 +61,12 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "payment_outcome_unknown": _(
         "The card service did not answer in time. Look again in a minute before you pay once more."
     ),
+    "plan_changed": _(
+        "Version %(version)s of %(key)s was stored meanwhile; compare with it before you store another."
+    ),
+    "plan_exists": _(
+        "There is a plan %(key)s already; open it to make a new version, or take another key."
+    ),
     "received_in_future": _("The day is after today; give the day of the statement."),
     "received_too_long_ago": _("The day is over three years back; check the year."),
     "tenant_not_found": _("There is no such tenant."),

@@ -5,6 +5,7 @@ Pure: the language is an argument. The template filters in `ui.templatetags.summ
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 
 from kernel.currencies import exponent
+from kernel.decimals import half_away_from_zero
 from kernel.money import Money
 from kernel.period import Period
 
@@ -53,6 +55,14 @@ def quantity_text(value: Decimal | int, *, language: str) -> str:
     places = max(0, -int(number.as_tuple().exponent))
     pattern = "#,##0." + "0" * places if places else "#,##0"
     return str(format_decimal(number, pattern, locale=locale_of(language))).replace("-", "−")
+
+
+def change_text(old: Decimal, new: Decimal, *, language: str) -> str:
+    """By how much `old`, which is not zero, became `new`: +12.5 %, to one decimal."""
+    thousandths = half_away_from_zero((Fraction(new) - Fraction(old)) / abs(Fraction(old)) * 1000)
+    percent = Decimal(thousandths) / 10
+    sign = "+" if percent > 0 else ""
+    return f"{sign}{quantity_text(percent, language=language)} %"
 
 
 def short_quantity_text(value: Decimal, *, language: str) -> str:

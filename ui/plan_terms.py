@@ -56,7 +56,7 @@ def plan_sheet(document: Mapping[str, Any]) -> PlanSheet:
     return PlanSheet(
         name=plan_name(document, language=language),
         key=str(document.get("key", "")),
-        interval=_interval(document),
+        interval=interval_text(document),
         currency=currency,
         trial_days=int(document.get("trial_days") or 0),
         prices=tuple(
@@ -65,7 +65,7 @@ def plan_sheet(document: Mapping[str, Any]) -> PlanSheet:
         ),
         bounds=tuple(_bounds(document, currency=currency, language=language)),
         entitlements=tuple(
-            (str(words.name_of("feature", feature)), _allowed(value, language=language))
+            (str(words.name_of("feature", feature)), allowed_text(value, language=language))
             for feature, value in (document.get("entitlements") or {}).items()
         ),
     )
@@ -96,7 +96,8 @@ def _bounds(document: Mapping[str, Any], *, currency: str, language: str) -> Ite
         yield _("Of these only the dearest is billed: %(prices)s.") % {"prices": ", ".join(names)}
 
 
-def _interval(document: Mapping[str, Any]) -> str:
+def interval_text(document: Mapping[str, Any]) -> str:
+    """How often the plan is billed: "monthly", "every 3 months"."""
     count = int(document.get("interval_count") or 1)
     once, several = {
         "day": (_("daily"), _("every %(count)s days")),
@@ -135,7 +136,7 @@ def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTe
             headline = str(words.word("model", str(price.get("model"))))
     notes = [str(words.word("timing", _timing(price)))]
     if price.get("meter"):
-        notes.insert(0, _aggregation(price))
+        notes.insert(0, counted_text(price))
     divisor = (price.get("convert") or {}).get("divide_by")
     if divisor:
         size = formats.quantity_text(Decimal(str(divisor)), language=language)
@@ -148,12 +149,9 @@ def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTe
         notes.append(_("at most %(amount)s") % {"amount": money("maximum")})
     if price.get("prorate"):
         notes.append(_("in proportion for part periods"))
-    meter = price.get("meter")
     return PriceTerms(
         key=str(price.get("key", "")),
-        title=words.word("meter", str(meter))
-        if meter
-        else words.name_of("price", str(price.get("key", ""))),
+        title=price_title(price),
         model=words.word("model", str(price.get("model"))),
         headline=headline,
         notes=tuple(notes),
@@ -162,11 +160,20 @@ def _price(price: Mapping[str, Any], *, currency: str, language: str) -> PriceTe
     )
 
 
+def price_title(price: Mapping[str, Any]) -> Text:
+    """What the price is for: its meter where it has one, else its own name."""
+    meter = price.get("meter")
+    if meter:
+        return words.word("meter", str(meter))
+    return words.name_of("price", str(price.get("key", "")))
+
+
 def _timing(price: Mapping[str, Any]) -> str:
     return str(price.get("timing") or ("in_arrears" if price.get("meter") else "in_advance"))
 
 
-def _aggregation(price: Mapping[str, Any]) -> str:
+def counted_text(price: Mapping[str, Any]) -> str:
+    """How a metered price's quantity is counted: "peak day of each app"."""
     name = str(price.get("period_aggregation", ""))
     text = str(words.word("aggregation", name))
     if name == "kth_max_day":
@@ -206,7 +213,8 @@ def _tiers(price: Mapping[str, Any], *, currency: str, language: str) -> Sequenc
     return tiers
 
 
-def _allowed(value: Any, *, language: str) -> str:
+def allowed_text(value: Any, *, language: str) -> str:
+    """An entitlement: "3,000 (hard limit)", "yes", or its text."""
     kind = ""
     if isinstance(value, Mapping):
         kind = str(value.get("kind") or "")

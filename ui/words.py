@@ -132,6 +132,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "invoice.finalized": _("Invoice finalised"),
         "member.added": _("Member added"),
         "payment.booked": _("Payment booked"),
+        "plan_version.created": _("Plan version stored"),
         "subscription.started": _("Subscription started"),
         "subscription.unparked": _("Billing of the subscription tried again"),
         "tenant.created": _("Tenant created"),
@@ -144,6 +145,40 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "keys.view": _("See API keys"),
         "keys.change": _("Make and revoke API keys"),
         "members.view": _("See members"),
+    },
+    "rounding": {"up": _("is billed whole"), "down": _("is not billed until it is full")},
+    "conversion": {
+        "none": _("not rounded"),
+        "up": _("rounded up"),
+        "down": _("rounded down"),
+        "nearest": _("rounded to the nearest"),
+    },
+    "counting": {
+        "app": _("Each app by itself"),
+        "tenant": _("All apps together"),
+        "tenant_sum_of_peaks": _("Each app's figure, then their sum"),
+    },
+    "day_count": {
+        "actual": _("by actual days"),
+        "30/360": _("by months of 30 days"),
+        "second": _("by the second"),
+    },
+    "interval": {
+        "day": _("Day"),
+        "week": _("Week"),
+        "month": _("Month"),
+        "quarter": _("Quarter"),
+        "year": _("Year"),
+    },
+    "quota": {
+        "hard": _("hard limit"),
+        "soft": _("soft limit"),
+        "grace": _("limit with grace"),
+    },
+    "change": {
+        "added": _("new"),
+        "removed": _("taken out"),
+        "changed": _("changed"),
     },
     "timing": {"in_advance": _("in advance"), "in_arrears": _("in arrears")},
     "method": {

@@ -103,6 +103,40 @@ def version_in_force(*, plan_key: str, day: date) -> StoredVersion:
     return in_force(versions, day=day)
 
 
+def version_numbers(*, limit: int) -> list[tuple[str, int]]:
+    """Plan key and number of every version, newest first within a plan; without their terms."""
+    return list(
+        PlanVersion.objects.order_by("plan__key", "-number").values_list("plan__key", "number")[
+            :limit
+        ]
+    )
+
+
+def version_numbered(*, plan_key: str, number: int) -> StoredVersion:
+    """One version of a plan. Raises NotFound `plan_not_found`."""
+    row = (
+        PlanVersion.objects.filter(plan__key=plan_key, number=number).select_related("plan").first()
+    )
+    if row is None:
+        raise NotFound(
+            "plan_not_found", f"There is no version {number} of {plan_key!r}.", field="plan"
+        )
+    return _stored(row)
+
+
+def latest_version(*, plan_key: str) -> StoredVersion:
+    """The newest version of a plan. Raises NotFound `plan_not_found`."""
+    row = (
+        PlanVersion.objects.filter(plan__key=plan_key)
+        .select_related("plan")
+        .order_by("-number")
+        .first()
+    )
+    if row is None:
+        raise NotFound("plan_not_found", f"There is no plan {plan_key!r}.", field="plan")
+    return _stored(row)
+
+
 def latest_versions(
     *, limit: int, after_key: str = "", plans: QuerySet[Plan] | None = None
 ) -> list[StoredVersion]:

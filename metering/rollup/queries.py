@@ -148,6 +148,40 @@ def _with_borrowed(
     return sorted(found, key=lambda row: (row.tenant_id, row.app_id, row.meter, row.day, row.kind))
 
 
+def tenants_by_usage(*, meter: str, from_day: date, to_day: date, parts: int) -> list[UUID]:
+    """One tenant for each of `parts` equal shares of all that used the meter on these days: the
+    largest of its share, the smallest share first. Fewer where fewer tenants did.
+
+    Needs a cross-tenant scope. Raises Invalid `unknown_meter`.
+    """
+    key = meter_named(meter).key
+    with cursor() as execution:
+        execution.execute(
+            """
+            WITH used AS (
+                SELECT tenant_id, value FROM metering_daily_usage
+                 WHERE meter = %(meter)s AND day >= %(from)s AND day < %(to)s
+                UNION ALL
+                SELECT tenant_id, delta FROM metering_correction
+                 WHERE meter = %(meter)s AND day >= %(from)s AND day < %(to)s
+            ), totals AS (
+                SELECT tenant_id, sum(value) AS total FROM used GROUP BY tenant_id
+                HAVING sum(value) > 0
+            ), ranked AS (
+                SELECT tenant_id, row_number() OVER (ORDER BY total, tenant_id) AS place,
+                       count(*) OVER () AS tenants
+                  FROM totals
+            )
+            SELECT tenant_id FROM ranked
+             WHERE place IN (SELECT ceil(tenants * part / %(parts)s::numeric)
+                               FROM generate_series(1, %(parts)s) AS part)
+             ORDER BY place
+            """,
+            {"meter": key, "from": from_day, "to": to_day, "parts": parts},
+        )
+        return [tenant_id for (tenant_id,) in execution.fetchall()]
+
+
 def corrections(
     *, tenant_ids: Sequence[UUID], recorded_from: datetime, recorded_to: datetime
 ) -> list[CorrectionRow]:

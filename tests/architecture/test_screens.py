@@ -92,6 +92,7 @@ def test_an_auditor_changes_nothing() -> None:
     changing = {
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,
+        StaffAction.PLANS_CHANGE,
         StaffAction.RUNS_START,
     }
     for action in StaffAction:

@@ -28,7 +28,7 @@ from kernel import clock
 from tenants.models import Member, Tenant, User
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
-from tests.factories import NOW, a_plan, a_subscription, a_tenant, some_usage
+from tests.factories import EVERYTHING, NOW, a_plan, a_subscription, a_tenant, some_usage
 from tests.services.payment_world import local_stripe
 
 # Playwright's own event loop runs in this thread, beside which Django would refuse the database.
@@ -127,6 +127,9 @@ class _QuietHandler(WSGIRequestHandler):
 
 def _populate() -> None:
     a_plan()
+    a_plan(EVERYTHING)
+    dearer = {**EVERYTHING["prices"][0], "amount": "1499"}
+    a_plan(EVERYTHING, prices=[dearer, *EVERYTHING["prices"][1:-1]], trial_days=7)
     acme = a_tenant("acme", apps=("chat", "live"))
     beta = a_tenant("beta", apps=("beta-chat",))
     for tenant in (acme, beta):

@@ -3,14 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from billing.catalog.domain import parse_plan
 from billing.catalog.models import Plan, PlanVersion
 from kernel import ids
-from kernel.errors import Invalid
+from kernel.errors import Conflict, Invalid
 from tenants import audit
 from work.connections import cursor
+
+_UNKNOWN: Final[Mapping[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +30,15 @@ def load_plans(
     known_meters: Collection[str],
     now: datetime,
     actor: str,
+    based_on: Mapping[str, int] = _UNKNOWN,
 ) -> list[LoadedPlan]:
     """Store each plan as a new version where it differs from the plan's latest one.
 
-    All or none, in the caller's cross-tenant scope. Raises PlanFaults with every fault of the first
-    wrong plan, Invalid `duplicate_key` when two plans of the list share a key.
+    All or none, in the caller's cross-tenant scope. `based_on` tells, by plan key, of which version
+    (0: none yet) a document is the edited wording: what somebody else stored meanwhile is then not
+    replaced unseen. Raises PlanFaults with every fault of the first wrong plan, Invalid
+    `duplicate_key` when two plans of the list share a key, Conflict `plan_exists` or `plan_changed`
+    when `based_on` is not the latest version.
     """
     parsed = [(parse_plan(each, known_meters=known_meters), each) for each in documents]
     keys = [terms.key for terms, _ in parsed]
@@ -58,7 +64,9 @@ def load_plans(
         if latest is not None and bytes(latest.content_hash) == digest:
             loaded.append(LoadedPlan(key=terms.key, version=latest.number, created=False))
             continue
-        number = latest.number + 1 if latest else 1
+        latest_number = latest.number if latest is not None else 0
+        _refuse_overwriting(terms.key, latest_number, based_on.get(terms.key, latest_number))
+        number = latest_number + 1
         PlanVersion.objects.create(
             id=ids.new_id(),
             plan=plan,
@@ -84,3 +92,21 @@ def load_plans(
         now=now,
     )
     return loaded
+
+
+def _refuse_overwriting(key: str, latest: int, based_on: int) -> None:
+    if based_on == latest:
+        return
+    if based_on == 0:
+        raise Conflict(
+            "plan_exists",
+            f"There is a plan {key} already; open it to make a new version, or take another key.",
+            field="key",
+            params={"key": key},
+        )
+    raise Conflict(
+        "plan_changed",
+        f"Version {latest} of {key} was stored meanwhile; compare with it before you store another.",
+        field="key",
+        params={"key": key, "version": latest},
+    )

@@ -79,7 +79,8 @@ class SummitChart extends HTMLElement {
     };
     const text = color("text");
     const grid = color("grid");
-    const { shape, points, ticks, series } = this.figure;
+    const { shape, points, ticks, positions, series } = this.figure;
+    const measured = positions.length > 0;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const many = points.length > 45;
     this.chart = new window.Chart(canvas, {
@@ -90,7 +91,7 @@ class SummitChart extends HTMLElement {
           const ink = color(`series-${(index % 6) + 1}`);
           return {
             label: one.label,
-            data: one.values,
+            data: measured ? one.values.map((value, at) => ({ x: positions[at], y: value })) : one.values,
             texts: one.texts,
             borderColor: ink,
             backgroundColor: shape === "line" ? ink.replace("rgb(", "rgba(").replace(")", ", 0.10)") : ink,
@@ -98,9 +99,11 @@ class SummitChart extends HTMLElement {
             borderWidth: shape === "line" ? 2 : 0,
             borderRadius: shape === "line" ? 0 : 2,
             maxBarThickness: 44,
-            pointRadius: many || shape !== "line" ? 0 : 2,
+            pointRadius: many || measured || shape !== "line" ? 0 : 2,
             pointHitRadius: 12,
             spanGaps: false,
+            // Of two curves that lie upon each other both are seen.
+            borderDash: measured && series.length > 1 && index === 0 ? [7, 5] : undefined,
           };
         }),
       },
@@ -116,12 +119,16 @@ class SummitChart extends HTMLElement {
           },
           tooltip: {
             callbacks: {
+              title: (items) => points[items[0].dataIndex],
               label: (item) => ` ${item.dataset.label}: ${item.dataset.texts[item.dataIndex]}`,
             },
           },
         },
         scales: {
           x: {
+            type: measured ? "linear" : "category",
+            min: measured ? positions[0] : undefined,
+            max: measured ? positions[positions.length - 1] : undefined,
             stacked: shape === "stacked",
             grid: { display: false },
             border: { color: grid },
@@ -129,7 +136,9 @@ class SummitChart extends HTMLElement {
               color: text,
               maxRotation: 0,
               autoSkipPadding: 20,
-              callback: (_, index) => ticks[index],
+              callback: (value, index) =>
+                measured ? Number(value).toLocaleString(document.documentElement.lang) : ticks[index],
+              maxTicksLimit: measured ? 7 : 11,
             },
           },
           y: {

@@ -1,0 +1,110 @@
+"""Real usage to rate plans with: ten tenants of the last month, and a tenant's own last month."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.estimates.domain.costs import Cost, period_cost
+from billing.invoicing.contracts import load_usage
+from billing.rating.terms import PlanTerms
+from billing.rating.usage import Usage
+from kernel.decimals import Exact
+from kernel.period import Interval, Period, local_day
+from metering import queries as metering
+from metering.meters.domain import METERS
+from metering.queries import Span
+from tenants.models import App, Tenant
+
+SAMPLE_TENANTS: Final = 10
+_NOTHING_HELD: Final[Mapping[str, Exact]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedMonth:
+    """What a tenant used in one calendar month of its zone, and its apps."""
+
+    tenant_id: UUID
+    tenant_key: str
+    tenant_name: str
+    zone: ZoneInfo
+    period: Period
+    apps: Sequence[str]
+    usage: Usage
+
+    @property
+    def days_with_usage(self) -> int:
+        return len({day for values in self.usage.values() for day in values})
+
+    def cost(
+        self, *, terms: PlanTerms, version: int = 0, held: Mapping[str, Exact] = _NOTHING_HELD
+    ) -> Cost | None:
+        """What the month would have cost under the terms; None for a plan that isn't billed by the
+        month, whose period this month doesn't fill."""
+        if (terms.interval, terms.interval_count) != (Interval.MONTH, 1):
+            return None
+        return period_cost(
+            terms=terms,
+            version=version,
+            period=self.period,
+            zone=self.zone,
+            usage=self.usage,
+            apps=self.apps,
+            held=held,
+        )
+
+
+def last_month(*, now: datetime, zone: ZoneInfo) -> tuple[date, date]:
+    """First day of the last calendar month that is over in the zone, and of the month after it."""
+    first_of_this = local_day(now, zone).replace(day=1)
+    return (first_of_this - timedelta(days=1)).replace(day=1), first_of_this
+
+
+def sample_tenants(*, now: datetime) -> list[UUID]:
+    """Ten real tenants at the tenths of last month's users, the smallest first.
+
+    In the caller's cross-tenant scope; one query, over the month's daily values.
+    """
+    first, end = last_month(now=now, zone=ZoneInfo("UTC"))
+    return metering.tenants_by_usage(meter="dau", from_day=first, to_day=end, parts=SAMPLE_TENANTS)
+
+
+def used_months(*, tenant_ids: Sequence[UUID], now: datetime) -> list[UsedMonth]:
+    """Last month's usage of the tenants, in their order; those that aren't seen are left out.
+
+    Three queries in the caller's scope.
+    """
+    tenants = Tenant.objects.in_bulk(list(tenant_ids))
+    apps: dict[UUID, list[str]] = {}
+    for tenant_id, key in (
+        App.objects.filter(tenant_id__in=list(tenants))
+        .order_by("key")
+        .values_list("tenant_id", "key")
+    ):
+        apps.setdefault(tenant_id, []).append(key)
+    months = {}
+    for tenant in tenants.values():
+        zone = ZoneInfo(tenant.timezone)
+        months[tenant.id] = (zone, *last_month(now=now, zone=zone))
+    usage = load_usage(
+        spans=[
+            Span(tenant_id=tenant_id, from_day=first, to_day=end)
+            for tenant_id, (_, first, end) in months.items()
+        ],
+        meters=METERS,
+    )
+    return [
+        UsedMonth(
+            tenant_id=tenant_id,
+            tenant_key=tenants[tenant_id].key,
+            tenant_name=tenants[tenant_id].name,
+            zone=months[tenant_id][0],
+            period=Period.of_days(months[tenant_id][1], months[tenant_id][2], months[tenant_id][0]),
+            apps=tuple(apps.get(tenant_id, ())),
+            usage=usage.get(tenant_id, {}),
+        )
+        for tenant_id in tenant_ids
+        if tenant_id in months
+    ]
