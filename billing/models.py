@@ -14,7 +14,15 @@ from billing.invoicing.models import (
 )
 from billing.ledger.models import BalanceLot, JournalEntry, JournalTransaction, LedgerAccount
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
-from billing.subscriptions.models import Subscription, SubscriptionPhase, SubscriptionPrice
+from billing.subscriptions.models import (
+    PlanMigration,
+    Subscription,
+    SubscriptionChange,
+    SubscriptionHolding,
+    SubscriptionPause,
+    SubscriptionPhase,
+    SubscriptionPrice,
+)
 
 __all__ = [
     "BalanceLot",
@@ -30,10 +38,14 @@ __all__ = [
     "LedgerAccount",
     "NumberSeries",
     "Plan",
+    "PlanMigration",
     "PlanOffer",
     "PlanVersion",
     "Seller",
     "Subscription",
+    "SubscriptionChange",
+    "SubscriptionHolding",
+    "SubscriptionPause",
     "SubscriptionPhase",
     "SubscriptionPrice",
 ]

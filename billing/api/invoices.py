@@ -38,7 +38,7 @@ from tenants.domain import KeyScope
 
 LANGUAGES: Final = ("en", "zh-hans")
 
-_LINE_FIELDS: Final = {
+LINE_FIELDS: Final = {
     "key": TEXT,
     "kind": TEXT,
     "app": NULLABLE_TEXT,
@@ -65,7 +65,7 @@ _INVOICE_FIELDS: Final = {
     "due": AMOUNT,
 }
 INVOICE_SUMMARY: Final = record(**_INVOICE_FIELDS)
-INVOICE: Final = record(**_INVOICE_FIELDS, lines=list_of(record(**_LINE_FIELDS)))
+INVOICE: Final = record(**_INVOICE_FIELDS, lines=list_of(record(**LINE_FIELDS)))
 EXPLANATION: Final = record(
     id=id_of("inv"),
     number=NULLABLE_TEXT,
@@ -73,7 +73,7 @@ EXPLANATION: Final = record(
     total=AMOUNT,
     lines=list_of(
         record(
-            **_LINE_FIELDS,
+            **LINE_FIELDS,
             working={**TEXT, "description": "The working's gist in one sentence."},
             why={
                 **record(

@@ -13,6 +13,7 @@ from kernel import clock
 from kernel.ids import public_id
 from tenants.api.endpoint import ListEndpoint, PageQuery
 from tenants.api.schema import (
+    FLAG,
     INSTANT,
     NULLABLE_INSTANT,
     PERIOD,
@@ -31,6 +32,7 @@ SUBSCRIPTION: Final = record(
     plan=TEXT,
     version=WHOLE,
     status=one_of(*SubscriptionStatus),
+    paused={**FLAG, "description": "It rests: nothing is billed until it is resumed."},
     anchor=one_of(*Anchor),
     timezone=TEXT,
     starts_at=INSTANT,
@@ -65,6 +67,7 @@ class SubscriptionsView(ListEndpoint):
                 "plan": row.plan_key,
                 "version": row.plan_version,
                 "status": row.status.value,
+                "paused": row.is_paused_at(now),
                 "anchor": row.anchor.value,
                 "timezone": row.timezone,
                 "starts_at": row.starts_at.astimezone(zone).isoformat(),

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from billing.api.catalog import PlanInForceView, PlansView, PlanView
+from billing.api.changes import ChangesView, ChangeView, PreviewView
 from billing.api.invoices import ExplanationView, InvoicePdfView, InvoicesView, InvoiceView
 from billing.api.payments import PaymentsView
 from billing.api.subscriptions import SubscriptionsView
@@ -14,6 +15,13 @@ urlpatterns: list[URLPattern] = [
     path("plans/<str:plan_key>/in-force", PlanInForceView.as_view(), name="plan_in_force"),
     path("terms", TermsView.as_view(), name="terms"),
     path("subscriptions", SubscriptionsView.as_view(), name="subscriptions"),
+    path("subscriptions/<str:subscription_id>/preview", PreviewView.as_view(), name="preview"),
+    path("subscriptions/<str:subscription_id>/changes", ChangesView.as_view(), name="changes"),
+    path(
+        "subscriptions/<str:subscription_id>/changes/<str:change_id>",
+        ChangeView.as_view(),
+        name="change",
+    ),
     path("invoices", InvoicesView.as_view(), name="invoices"),
     path("invoices/<str:invoice_id>", InvoiceView.as_view(), name="invoice"),
     path("invoices/<str:invoice_id>/pdf", InvoicePdfView.as_view(), name="invoice_pdf"),

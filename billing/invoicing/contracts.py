@@ -5,18 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from billing.catalog.domain import PriceOverride
-from billing.catalog.models import PlanVersion
-from billing.catalog.queries import terms_of
+from billing.catalog.queries import StoredVersion
 from billing.invoicing.drafting import Contract, HeldVersion
 from billing.invoicing.overrides import with_overrides
 from billing.rating.usage import Usage, UsageKey
-from billing.subscriptions.domain import Anchor, Cadence, Pace
-from billing.subscriptions.models import Subscription, SubscriptionPhase
-from billing.subscriptions.queries import overrides_of
-from kernel.period import local_day
+from billing.subscriptions.histories import History, histories_of
+from billing.subscriptions.models import (
+    Subscription,
+)
+from billing.subscriptions.queries import cadence_of, overrides_of
 from metering import queries as metering
 from metering.queries import Span
 from tenants.models import App
@@ -32,16 +31,15 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
         App.objects.filter(tenant_id__in=tenant_ids).order_by("key").values_list("tenant_id", "key")
     ):
         apps[tenant_id].append(key)
-    phases: dict[UUID, list[SubscriptionPhase]] = defaultdict(list)
-    for phase in (
-        SubscriptionPhase.objects.filter(tenant_id__in=tenant_ids, subscription__in=rows)
-        .select_related("plan_version")
-        .order_by("subscription_id", "starts_on")
-    ):
-        phases[phase.subscription_id].append(phase)
+    histories = histories_of(rows)
     overrides = overrides_of(subscriptions=rows)
     return {
-        row.id: _contract(row, apps[row.tenant_id], phases[row.id], overrides.get(row.id, ()))
+        row.id: _contract(
+            row,
+            apps[row.tenant_id],
+            histories[row.id],
+            overrides.get(row.id, ()),
+        )
         for row in rows
     }
 
@@ -66,49 +64,43 @@ def app_keys(tenant_ids: Sequence[UUID]) -> Mapping[UUID, str]:
     return dict(App.objects.filter(tenant_id__in=set(tenant_ids)).values_list("id", "key"))
 
 
+def held_version(version: StoredVersion, *, starts_on: date, cuts: bool = False) -> HeldVersion:
+    """A version of the catalogue as a subscription holds it from a day on."""
+    return HeldVersion(
+        starts_on=starts_on,
+        plan_version_id=version.id,
+        number=version.number,
+        terms=version.terms,
+        cuts=cuts,
+    )
+
+
 def _contract(
     row: Subscription,
     apps: Sequence[str],
-    phases: Sequence[SubscriptionPhase],
+    history: History,
     overrides: Sequence[PriceOverride],
 ) -> Contract:
-    zone = ZoneInfo(row.timezone)
-    if phases:
-        versions = [_held(phase.plan_version, phase.starts_on) for phase in phases]
-    else:
-        versions = [_held(row.plan_version, row.starts_on)]
-    first = versions[0].terms
+    versions = [
+        HeldVersion(
+            starts_on=phase.starts_on,
+            plan_version_id=phase.plan_version_id,
+            number=phase.number,
+            terms=phase.terms,
+            cuts=phase.cuts,
+        )
+        for phase in history.phases
+    ]
     return Contract(
         subscription_id=row.id,
         tenant_id=row.tenant_id,
         tenant_key=row.tenant.key,
         language=row.tenant.language,
-        versions=with_overrides(versions, overrides),
+        phases=tuple(versions),
+        versions=tuple(with_overrides(versions, overrides)),
         overrides=tuple(overrides),
-        cadence=Cadence(
-            starts_on=row.starts_on,
-            ends_on=local_day(row.ends_at, zone) if row.ends_at else None,
-            anchor=Anchor(row.anchor),
-            interval=first.interval,
-            interval_count=first.interval_count,
-            zone=zone,
-            paces=tuple(
-                Pace(
-                    starts_on=held.starts_on,
-                    interval=held.terms.interval,
-                    interval_count=held.terms.interval_count,
-                )
-                for held in versions[1:]
-            ),
-        ),
+        cadence=cadence_of(row, history),
         apps=tuple(apps),
-    )
-
-
-def _held(version: PlanVersion, starts_on: date) -> HeldVersion:
-    return HeldVersion(
-        starts_on=starts_on,
-        plan_version_id=version.id,
-        number=version.number,
-        terms=terms_of(version_id=version.id, document=version.document),
+        holdings=history.holdings,
+        pauses=history.pauses,
     )

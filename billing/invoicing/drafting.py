@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from uuid import UUID
 
 from billing.catalog.domain import PriceOverride
 from billing.rating.lines import RatedLine
-from billing.rating.pipeline import rate_plan
+from billing.rating.pipeline import HeldPart, rate_plan
 from billing.rating.terms import PlanTerms, PriceTerms, Timing
 from billing.rating.usage import Usage
-from billing.subscriptions.domain import Boundary, Cadence, ServicePeriod
+from billing.subscriptions.domain import Boundary, Cadence, Holding, Pause, ServicePeriod
 from kernel.money import Money
 from kernel.period import Period, local_day, local_midnight
 
@@ -26,14 +27,25 @@ class HeldVersion:
     `terms` are those of the version with what the contract words differently; `clauses` tells of each
     such price, by its key, what was agreed, as the working of its lines names it. `own_terms` are the
     version's alone; None where the contract changes nothing.
+
+    With `cuts` the change to it cut a period while it ran (`billing.subscriptions.domain.Pace`).
     """
 
     starts_on: date
     plan_version_id: UUID
     number: int
     terms: PlanTerms
+    cuts: bool = False
     clauses: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     own_terms: PlanTerms | None = None
+
+    def bills_as(self, other: "HeldVersion") -> bool:
+        """Whether both are the same wording, so that what is used under them counts together."""
+        return (self.plan_version_id, self.terms, self.clauses) == (
+            other.plan_version_id,
+            other.terms,
+            other.clauses,
+        )
 
     def explained(self, lines: Iterable[RatedLine]) -> list[RatedLine]:
         """The lines of this version, with the clause by which each overridden price is billed."""
@@ -46,8 +58,21 @@ class HeldVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldState:
+    """What a subscription holds on a day."""
+
+    version: HeldVersion
+    quantities: Mapping[str, Decimal]
+    is_paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What drafting must know of a subscription and its tenant; `versions` by ascending days."""
+    """What drafting must know of a subscription and its tenant.
+
+    `versions`, `holdings` and `pauses` by ascending days; of the holdings of one day, the last came last.
+    `phases` are the versions as they are stored, without what the contract words differently.
+    """
 
     subscription_id: UUID
     tenant_id: UUID
@@ -56,7 +81,10 @@ class Contract:
     versions: Sequence[HeldVersion]
     cadence: Cadence
     apps: Sequence[str]
+    phases: Sequence[HeldVersion] = ()
     overrides: Sequence[PriceOverride] = ()
+    holdings: Sequence[Holding] = ()
+    pauses: Sequence[Pause] = ()
 
     @property
     def meters(self) -> frozenset[str]:
@@ -73,16 +101,83 @@ class Contract:
         held = [version for version in self.versions if version.starts_on <= day]
         return held[-1] if held else self.versions[0]
 
+    def state_on(self, day: date) -> HeldState:
+        """What is held on a local day."""
+        return HeldState(
+            version=self.version_on(day),
+            quantities=self.quantities_on(day),
+            is_paused=any(pause.covers(day) for pause in self.pauses),
+        )
+
+    def quantities_on(self, day: date) -> dict[str, Decimal]:
+        """How much is held of the prices for which that was said, on a local day.
+
+        What is held ends with the first plan that doesn't have it. Of add-ons of one group only the
+        one that came last counts.
+        """
+        if not self.holdings:
+            return {}
+        last = {each.price_key: each for each in self.holdings if each.starts_on <= day}
+        prices = {price.key: price for price in self.version_on(day).terms.prices}
+        groups: dict[str, str] = {}
+        for each in self.holdings:  # in the order in which they came
+            price = prices.get(each.price_key)
+            is_held = each.quantity and last.get(each.price_key) is each
+            if is_held and price is not None and price.group:
+                groups[price.group] = price.key
+        return {
+            key: each.quantity
+            for key, each in last.items()
+            if each.quantity is not None
+            and self._had_throughout(key, each.starts_on, day)
+            and groups.get(prices[key].group, key) == key
+        }
+
+    def _had_throughout(self, key: str, first: date, last: date) -> bool:
+        """Whether all plans that were held between two days have a price of this key."""
+        held = [self.version_on(first), *(v for v in self.versions if first < v.starts_on <= last)]
+        return all(any(price.key == key for price in v.terms.prices) for v in held)
+
     def parts_of(self, period: Period) -> list[tuple[HeldVersion, Period]]:
         """The period cut where the version changes: the change day belongs to the new one."""
         zone = self.cadence.zone
         first, end = period.first_day(zone), period.end_day(zone)
-        cuts = [each.starts_on for each in self.versions if first < each.starts_on < end]
+        cuts = [
+            each.starts_on
+            for before, each in pairwise(self.versions)
+            if first < each.starts_on < end and not each.bills_as(before)
+        ]
         days = [first, *cuts, end]
         return [
             (self.version_on(starts_on), Period.of_days(starts_on, ends_on, zone))
             for starts_on, ends_on in pairwise(days)
         ]
+
+    def changes_within(self, first: date, end: date) -> list[date]:
+        """The local days after `first` and before `end` on which what is held changes."""
+        days = {
+            *(each.starts_on for each in self.versions),
+            *(each.starts_on for each in self.holdings),
+            *(each.starts_on for each in self.pauses),
+            *(each.ends_on for each in self.pauses if each.ends_on is not None),
+        }
+        return sorted(day for day in days if first < day < end)
+
+    def served_parts(self, period: Period) -> list[HeldPart]:
+        """The stretches of a period that count, each with what is held: without the pauses."""
+        zone = self.cadence.zone
+        first, end = period.first_day(zone), period.end_day(zone)
+        parts = []
+        for starts_on, ends_on in pairwise([first, *self.changes_within(first, end), end]):
+            state = self.state_on(starts_on)
+            if not state.is_paused:
+                parts.append(
+                    HeldPart(
+                        period=Period.of_days(starts_on, ends_on, zone),
+                        quantities=state.quantities,
+                    )
+                )
+        return parts
 
 
 def grace_of(terms: PlanTerms) -> timedelta:
@@ -139,24 +234,29 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
     zone = contract.cadence.zone
     lines = arrears_lines(contract=contract, ended=boundary.ended, usage=usage)
     parts = _arrears_parts(contract, boundary.ended)
-    if boundary.opened is not None:
-        held = contract.version_on(local_day(boundary.at, zone))
-        if held.terms.bills_at(Timing.IN_ADVANCE):
+    opened = boundary.opened
+    if opened is not None:
+        day = local_day(boundary.at, zone)
+        state = contract.state_on(day)
+        if state.is_paused:
+            opened = None  # it is billed when it is resumed
+        elif state.version.terms.bills_at(Timing.IN_ADVANCE):
             lines.extend(
                 rated_lines(
                     contract,
-                    held,
-                    period=boundary.opened.full,
-                    served=boundary.opened.served,
+                    state.version,
+                    period=opened.full,
+                    served=opened.served,
                     usage=usage,
                     timing=Timing.IN_ADVANCE,
+                    parts=[HeldPart(period=opened.served, quantities=state.quantities)],
                 )
             )
     bills_arrears = bool(parts)
     waits = any(_bills_usage(held) for held, _ in parts)
     if not lines and not waits:
         return None
-    billed = boundary.ended if bills_arrears else boundary.opened
+    billed = boundary.ended if bills_arrears else opened
     assert billed is not None  # noqa: S101  # one of both, since some price is due
     return Draft(
         boundary_at=boundary.at,
@@ -243,7 +343,7 @@ def _arrears_parts(
     return [
         (held, part)
         for held, part in contract.parts_of(ended.served)
-        if held.terms.bills_at(Timing.IN_ARREARS)
+        if held.terms.bills_at(Timing.IN_ARREARS) and contract.served_parts(part)
     ]
 
 
@@ -280,8 +380,15 @@ def rated_lines(
     served: Period,
     usage: Usage,
     timing: Timing,
+    parts: Sequence[HeldPart] | None = None,
 ) -> list[DraftLine]:
-    """The lines of one version for the part of a period in which it held."""
+    """The lines of one version for the part of a period in which it held.
+
+    `parts` tell what of it counts and what was held; unless given, what the contract says.
+    """
+    counted = contract.served_parts(served) if parts is None else parts
+    if not counted:
+        return []
     return [
         DraftLine(timing=timing.value, line=line, plan_version_id=held.plan_version_id)
         for line in held.explained(
@@ -294,6 +401,7 @@ def rated_lines(
                 usage=usage,
                 apps=contract.apps,
                 timing=timing,
+                parts=counted,
             )
         )
     ]

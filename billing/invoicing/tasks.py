@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from billing.invoicing.services import request_change
+from billing.invoicing.services.carry_out_change import carry_out_change
 from billing.invoicing.services.fail_run import fail_run
 from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.run_billing import RunResult, execute_run, scheduled_run_of
@@ -22,6 +24,13 @@ def scheduled_run(job: JobRun) -> Result:
     """Bill and finalise all that is due at the slot's instant."""
     slot_at = datetime.fromisoformat(str(job.payload["slot_at"]))
     return _execute(job, run_id=scheduled_run_of(slot_at=slot_at, now=job.now))
+
+
+@job_kind(request_change.KIND, max_attempts=5)
+def change_subscription(job: JobRun) -> Result:
+    """Do a change that was asked for over the web."""
+    state = carry_out_change(change_id=UUID(str(job.payload["change_id"])), now=job.now)
+    return {"state": state.value}
 
 
 @subscriber("invoice.finalized", kind="billing.print_invoice")

@@ -17,6 +17,9 @@ PHRASES: Final[Mapping[str, str]] = {
         "{price} of {app}: {quantity} ({aggregation}), {included} included"
     ),
     "unused": "{price}, unused {share} of the period",
+    "unused_times": "{price}, {quantity} times, unused {share} of the period",
+    "billed_before": "{price}, billed before",
+    "billed_before_times": "{price}, {quantity} times, billed before",
     "true_up": "{price}: up to the minimum of {minimum}",
     "true_up_of_app": "{price} of {app}: up to the minimum of {minimum}",
     "plan_true_up": "Up to the plan's minimum of {minimum}",

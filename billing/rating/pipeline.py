@@ -7,10 +7,11 @@ clock or a database, and equal arguments give equal lines.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,23 @@ from kernel.period import Period
 
 _NO_USAGE: Usage = {}
 _NOTHING_HELD: Mapping[str, Exact] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPart:
+    """A stretch of a period in which nothing that is held changed.
+
+    `quantities` tells how much is held of a price (see `rate_plan`).
+    """
+
+    period: Period
+    quantities: Mapping[str, Exact] = field(default_factory=dict)
+
+    def held(self, price: PriceTerms) -> Exact:
+        """How much is held of the price: 1 unless said otherwise, and of an add-on nothing."""
+        return self.quantities.get(price.key, 0 if price.addon else 1)
+
+
 _ONE = Fraction(1)
 
 
@@ -41,8 +59,8 @@ _ONE = Fraction(1)
 class RatingContext:
     """What all prices of a plan share while a period is rated.
 
-    `served` is the part of `period` for which the terms hold: usage counts on its days only, and
-    proration is its share of the whole.
+    `served` is the part of `period` for which the terms hold. Of it the `parts` count: usage on
+    their `days` only, and proration is their share of the whole.
     """
 
     plan_key: str
@@ -51,8 +69,22 @@ class RatingContext:
     period: Period
     served: Period
     zone: ZoneInfo
+    day_count: DayCount
     share: Proration
     days: tuple[date, ...]
+    parts: tuple[HeldPart, ...]
+
+    def narrowed(self, parts: tuple[HeldPart, ...], *, served: Period) -> "RatingContext":
+        """The same for some of the parts only."""
+        if parts == self.parts and served == self.served:
+            return self
+        return replace(
+            self,
+            served=served,
+            share=_share_of(parts, self.period, self.zone, self.day_count),
+            days=_days_of(parts, self.zone),
+            parts=parts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +108,16 @@ def rate_plan(
     timing: Timing,
     apps: Collection[str] = (),
     quantities: Mapping[str, Exact] = _NOTHING_HELD,
+    parts: Sequence[HeldPart] = (),
 ) -> list[RatedLine]:
     """The lines of one billing period, of the prices that are billed at `timing`.
 
     `usage` may hold other days and meters than are needed. `apps` are the tenant's apps, which
     decide where a fee is due without usage. `quantities` tells how much is held of a price without
-    a meter (1 unless given) and which add-ons (none unless given).
+    a meter (1 unless given) and which add-ons (none unless given). Where that changed within the
+    period, or it was not served throughout, `parts` tell it instead, by ascending days: a price with
+    `prorate` has a line for each quantity, one without is due for the most that was held, and usage
+    counts on the days of the parts, that of a metered add-on while it was held.
 
     A plan's own minimum and maximum bound all its prices of the period, the ones billed in advance
     too; what they add or take is billed in arrears.
@@ -94,10 +130,11 @@ def rate_plan(
         served=served,
         zone=zone,
         day_count=terms.day_count,
+        parts=tuple(parts) or (HeldPart(period=served, quantities=quantities),),
     )
-    lines = _lines_at(timing, terms, context, usage, apps, quantities)
+    lines = _lines_at(timing, terms, context, usage, apps)
     if timing is Timing.IN_ARREARS and (terms.minimum is not None or terms.maximum is not None):
-        in_advance = _lines_at(Timing.IN_ADVANCE, terms, context, usage, apps, quantities)
+        in_advance = _lines_at(Timing.IN_ADVANCE, terms, context, usage, apps)
         lines.extend(_plan_bound_lines(terms, context, [*in_advance, *lines]))
     return lines
 
@@ -129,8 +166,9 @@ def rate_price(
         served=served,
         zone=zone,
         day_count=day_count,
+        parts=(HeldPart(period=served, quantities={price.key: held}),),
     )
-    return _price_lines(price, context, usage, apps, held)
+    return _price_lines(price, context, usage, apps)
 
 
 def _context(
@@ -142,6 +180,7 @@ def _context(
     served: Period,
     zone: ZoneInfo,
     day_count: DayCount,
+    parts: tuple[HeldPart, ...],
 ) -> RatingContext:
     return RatingContext(
         plan_key=plan_key,
@@ -150,9 +189,26 @@ def _context(
         period=period,
         served=served,
         zone=zone,
-        share=proration(part=served, whole=period, zone=zone, day_count=day_count),
-        days=served.days(zone),
+        day_count=day_count,
+        share=_share_of(parts, period, zone, day_count),
+        days=_days_of(parts, zone),
+        parts=parts,
     )
+
+
+def _share_of(
+    parts: tuple[HeldPart, ...], period: Period, zone: ZoneInfo, day_count: DayCount
+) -> Proration:
+    first, *others = (
+        proration(part=part.period, whole=period, zone=zone, day_count=day_count) for part in parts
+    )
+    return replace(first, part=first.part + sum(other.part for other in others))
+
+
+def _days_of(parts: tuple[HeldPart, ...], zone: ZoneInfo) -> tuple[date, ...]:
+    if len(parts) == 1:
+        return parts[0].period.days(zone)
+    return tuple(day for part in parts for day in part.period.days(zone))
 
 
 def _lines_at(
@@ -161,17 +217,13 @@ def _lines_at(
     context: RatingContext,
     usage: Usage,
     apps: Collection[str],
-    quantities: Mapping[str, Exact],
 ) -> list[RatedLine]:
     lines: list[RatedLine] = []
     rivals: dict[str, list[RatedLine]] = {}
     for price in terms.prices:
         if price.timing is not timing:
             continue
-        held = quantities.get(price.key, 0 if price.addon else 1)
-        if held == 0:
-            continue
-        found = _price_lines(price, context, usage, apps, held)
+        found = _price_lines(price, context, usage, apps)
         if price.key in terms.max_of:
             rivals[price.key] = found
         else:
@@ -199,14 +251,46 @@ def _price_lines(
     context: RatingContext,
     usage: Usage,
     apps: Collection[str],
-    held: Exact,
 ) -> list[RatedLine]:
-    if price.metering is None:
-        return _recurring_lines(price, context, held)
     lines: list[RatedLine] = []
-    for measured in _measured(price.metering, context, usage, apps):
-        lines.extend(_usage_lines(price, price.metering, context, measured))
+    if price.metering is None:
+        for held, of_part in _by_quantity(price, context):
+            lines.extend(_recurring_lines(price, of_part, held))
+        return lines
+    parts = tuple(part for part in context.parts if part.held(price))
+    if parts:
+        counted = context.narrowed(parts, served=context.served)
+        for measured in _measured(price.metering, counted, usage, apps):
+            lines.extend(_usage_lines(price, price.metering, counted, measured))
     return lines
+
+
+def _by_quantity(
+    price: PriceTerms, context: RatingContext
+) -> Iterable[tuple[Exact, RatingContext]]:
+    """How much was held of the price, and during which part of the period."""
+    if not price.prorate:
+        # Due for the period as a whole, however short it was held.
+        most = max(exact(part.held(price)) for part in context.parts)
+        if most:
+            yield most, context
+        return
+    for (held, _), run in groupby(
+        _with_gaps_counted(context.parts), key=lambda each: (each[1].held(price), each[0])
+    ):
+        parts = tuple(part for _, part in run)
+        if held:
+            served = Period(parts[0].period.starts_at, parts[-1].period.ends_at)
+            yield held, context.narrowed(parts, served=served)
+
+
+def _with_gaps_counted(parts: Iterable[HeldPart]) -> Iterable[tuple[int, HeldPart]]:
+    """Each part with the number of gaps before it: parts that meet have the same."""
+    gaps, ends_at = 0, None
+    for part in parts:
+        gaps += ends_at is not None and part.period.starts_at != ends_at
+        ends_at = part.period.ends_at
+        yield gaps, part
 
 
 def _recurring_lines(price: PriceTerms, context: RatingContext, held: Exact) -> list[RatedLine]:

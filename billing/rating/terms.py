@@ -44,6 +44,15 @@ class ZeroUsage(StrEnum):
     FREE = "free"
 
 
+class Stacking(StrEnum):
+    """What adding an add-on again means."""
+
+    ADD = "add"
+    """One more of it: two are due twice."""
+    REPLACE = "replace"
+    """What is added takes the place of what was held."""
+
+
 class QuotaKind(StrEnum):
     """What happens at the limit of an entitlement."""
 
@@ -72,6 +81,7 @@ class PriceTerms:
     """One price of a plan.
 
     Without `metering` its quantity is what the subscription holds of it, 1 unless said otherwise.
+    Of add-ons with the same `group` only the one that was added last is held.
     `document` is the price in the words of the plan document, in canonical form.
     """
 
@@ -86,6 +96,8 @@ class PriceTerms:
     maximum: Decimal | None = None
     prorate: bool = False
     addon: bool = False
+    stacking: Stacking = Stacking.ADD
+    group: str = ""
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property

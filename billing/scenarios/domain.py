@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from billing.ledger.domain import BalanceKind
-from billing.subscriptions.domain import Anchor, EffectiveWhen
+from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind, EffectiveWhen
 from kernel.decimals import parse_decimal
 from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
 from kernel.errors import DomainError, Invalid
@@ -23,9 +23,14 @@ class CreateTenant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe:
+    """`starts_at` None: at the step's instant; `addons` are keys with how many of each."""
+
     tenant: str
     plan: str
     anchor: Anchor
+    starts_at: datetime | None
+    quantities: Mapping[str, Decimal]
+    addons: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +61,11 @@ class Pay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangePlan:
-    tenant: str
-    plan: str
-    when: EffectiveWhen
+class Change:
+    """Something that is asked of the tenant's running subscription."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
     tenant: str
-    when: EffectiveWhen
+    asked: AskedChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +91,7 @@ class Advance:
 
 
 Action: TypeAlias = (
-    CreateTenant
-    | Subscribe
-    | SetUsage
-    | SendEvents
-    | ChangePlan
-    | Cancel
-    | Grant
-    | Pay
-    | Credit
-    | Advance
+    CreateTenant | Subscribe | SetUsage | SendEvents | Change | Grant | Pay | Credit | Advance
 )
 
 
@@ -210,7 +201,32 @@ def _subscribe(step: Mapping[str, Any], _: str) -> Action:
         tenant=_text(step, "tenant"),
         plan=_text(step, "plan"),
         anchor=Anchor(_choice(step, "anchor", [a.value for a in Anchor], default="calendar")),
+        starts_at=None if step.get("starts_at") is None else _instant(step, "starts_at"),
+        quantities=_quantities(step, "quantities"),
+        addons=_addons(step),
     )
+
+
+def _quantities(step: Mapping[str, Any], name: str) -> Mapping[str, Decimal]:
+    value = step.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise Invalid("not_an_object", _ask(name, 'an object such as {"seats": "5"}'), field=name)
+    return {str(key): parse_decimal(each, field=f"{name}.{key}") for key, each in value.items()}
+
+
+def _addons(step: Mapping[str, Any]) -> Mapping[str, Decimal]:
+    """A list of keys, or an object that tells how many of each."""
+    value = step.get("addons")
+    if not isinstance(value, list):
+        return _quantities(step, "addons")
+    if not all(isinstance(key, str) for key in value):
+        raise Invalid("not_a_list", "addons must be a list of keys.", field="addons")
+    found: dict[str, Decimal] = {}
+    for key in value:
+        found[key] = found.get(key, Decimal(0)) + 1
+    return found
 
 
 def _usage(step: Mapping[str, Any], _: str) -> Action:
@@ -259,12 +275,23 @@ def _pay(step: Mapping[str, Any], _: str) -> Action:
     return Pay(invoice=_place(step, "invoice"), amount=amount)
 
 
-def _change_plan(step: Mapping[str, Any], _: str) -> Action:
-    return ChangePlan(tenant=_text(step, "tenant"), plan=_text(step, "plan"), when=_when(step))
+def _change(kind: ChangeKind) -> Callable[[Mapping[str, Any], str], Action]:
+    def read(step: Mapping[str, Any], _: str) -> Action:
+        is_of_price = kind in {ChangeKind.QUANTITY, ChangeKind.ADD, ChangeKind.REMOVE}
+        asks_quantity = kind is ChangeKind.QUANTITY or step.get("quantity") is not None
+        name = "price" if kind is ChangeKind.QUANTITY or "price" in step else "addon"
+        return Change(
+            tenant=_text(step, "tenant"),
+            asked=AskedChange(
+                kind=kind,
+                when=_when(step),
+                plan=_text(step, "plan") if kind is ChangeKind.PLAN else "",
+                price=_text(step, name) if is_of_price else "",
+                quantity=_decimal(step, "quantity") if is_of_price and asks_quantity else None,
+            ),
+        )
 
-
-def _cancel(step: Mapping[str, Any], _: str) -> Action:
-    return Cancel(tenant=_text(step, "tenant"), when=_when(step))
+    return read
 
 
 def _when(step: Mapping[str, Any]) -> EffectiveWhen:
@@ -300,8 +327,7 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any], str], Action]] = {
     "subscribe": _subscribe,
     "usage": _usage,
     "events": _events,
-    "change_plan": _change_plan,
-    "cancel": _cancel,
+    **{kind.value: _change(kind) for kind in ChangeKind},
     "grant": _grant,
     "pay": _pay,
     "credit_note": _credit_note,

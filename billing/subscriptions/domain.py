@@ -7,9 +7,13 @@ anchor and the plan's interval; no stored state decides them.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
+from billing.rating.terms import PriceTerms
+from kernel.errors import Invalid
 from kernel.period import (
     Interval,
     Period,
@@ -52,6 +56,46 @@ class LateUsagePolicy(StrEnum):
     """It is recorded, with the reason, and not billed."""
 
 
+class ChangeKind(StrEnum):
+    """What may be asked of a running subscription."""
+
+    PLAN = "change_plan"
+    QUANTITY = "change_quantity"
+    ADD = "add_addon"
+    REMOVE = "remove_addon"
+    CANCEL = "cancel"
+    UNDO_CANCEL = "undo_cancel"
+    UNDO_CHANGE = "undo_change"
+    PAUSE = "pause"
+    RESUME = "resume"
+    END_TRIAL = "end_trial"
+
+
+class ChangeState(StrEnum):
+    """How far a change is that was asked for over the web."""
+
+    PENDING = "pending"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedChange:
+    """A change that somebody wants of a subscription.
+
+    `plan` counts for a change of plan, with `version` None the version in force on the day it begins;
+    `price` for quantities and add-ons. `quantity` is how much is held from then on, or how many of an
+    add-on come or go (None: one comes, all go).
+    """
+
+    kind: ChangeKind
+    when: EffectiveWhen = EffectiveWhen.NOW
+    plan: str = ""
+    version: int | None = None
+    price: str = ""
+    quantity: Decimal | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePeriod:
     """A billing period and the part of it in which the subscription served."""
@@ -71,11 +115,83 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long periods are from a day on, after a change of plan."""
+    """How long periods are from a day on, after a change of plan.
+
+    With `cuts` a period was cut there while it ran: another begins whatever the interval, and the
+    change itself billed the advance of it.
+    """
 
     starts_on: date
     interval: Interval
     interval_count: int
+    cuts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """From `starts_on` this much is held of a price, until its next holding starts.
+
+    `quantity` None: as the plan says again, which is one, and of an add-on none.
+    """
+
+    price_key: str
+    starts_on: date
+    quantity: Decimal | None
+
+
+MOST_HELD: Final = Decimal(10) ** 12
+
+
+def check_holding(
+    price: PriceTerms | None, *, key: str, quantity: Decimal, is_addon: bool
+) -> PriceTerms:
+    """The price, if so much of it may be held.
+
+    Raises Invalid `unknown_price`, `price_is_metered`, `not_an_addon`, `addon_counts_once`,
+    `quantity_out_of_range`.
+    """
+    if price is None:
+        raise Invalid(
+            "unknown_price",
+            f"The plan has no price {key[:100]!r}; name one that it has.",
+            field="price",
+        )
+    if is_addon and not price.addon:
+        raise Invalid(
+            "not_an_addon",
+            f"{key} is a part of the plan; change its quantity instead.",
+            field="price",
+        )
+    if price.metering is not None and not price.addon:
+        raise Invalid(
+            "price_is_metered",
+            f"{key} is priced by usage, which nobody sets; name a price without a meter.",
+            field="price",
+        )
+    if not 0 <= quantity <= MOST_HELD:
+        raise Invalid(
+            "quantity_out_of_range",
+            f"quantity is below zero or above {MOST_HELD:f}; write one between.",
+            field="quantity",
+        )
+    if price.metering is not None and quantity > 1:
+        raise Invalid(
+            "addon_counts_once",
+            f"{key} is priced by usage, so that it is held once or not at all.",
+            field="quantity",
+        )
+    return price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Not served from `starts_on` to the day before `ends_on` (None: until it is resumed)."""
+
+    starts_on: date
+    ends_on: date | None
+
+    def covers(self, day: date) -> bool:
+        return self.starts_on <= day and (self.ends_on is None or day < self.ends_on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +219,16 @@ class Cadence:
         return self._period(day)
 
     def boundary(self, at: datetime) -> Boundary:
-        """What falls due at `at`, which must be one of the boundaries."""
+        """What falls due at `at`, which must be one of the boundaries.
+
+        What it opens reaches as far as was known there: a period that is cut later, while it runs,
+        is settled by the change that cuts it.
+        """
         day = local_day(at, self.zone)
         ended = self._period(day - _ONE_DAY) if day > self.starts_on else None
-        opened = self._period(day) if self.ends_on is None or day < self.ends_on else None
+        is_billed = any(pace.cuts and pace.starts_on == day for pace in self.paces)
+        is_served = self.ends_on is None or day < self.ends_on
+        opened = self._period(day, as_planned=True) if is_served and not is_billed else None
         return Boundary(at=at, ended=ended, opened=opened)
 
     def after(self, at: datetime) -> datetime | None:
@@ -137,19 +259,25 @@ class Cadence:
         )
         return next((pace for pace in reversed(self.paces) if pace.starts_on <= day), first)
 
-    def _cuts(self) -> list[date]:
-        """The days on which the interval changes."""
+    def _cuts(self, *, as_planned: bool = False) -> list[date]:
+        """The days on which the interval changes; `as_planned` without those while a period ran."""
         cuts = []
         for pace in self.paces:
+            if as_planned and pace.cuts:
+                continue
             before = self._pace(pace.starts_on - _ONE_DAY)
-            if (before.interval, before.interval_count) != (pace.interval, pace.interval_count):
+            if pace.cuts or (before.interval, before.interval_count) != (
+                pace.interval,
+                pace.interval_count,
+            ):
                 cuts.append(pace.starts_on)
         return cuts
 
-    def _period(self, day: date) -> ServicePeriod:
+    def _period(self, day: date, *, as_planned: bool = False) -> ServicePeriod:
         starts_on, ends_on = self._grid(day)
         cuts = self._cuts()
-        served_to = min([ends_on, *(cut for cut in cuts if cut > day)])
+        ahead = self._cuts(as_planned=True) if as_planned else cuts
+        served_to = min([ends_on, *(cut for cut in ahead if cut > day)])
         if self.ends_on is not None:
             served_to = min(served_to, self.ends_on)
         served_from = max([starts_on, self.starts_on, *(cut for cut in cuts if cut <= day)])

@@ -6,7 +6,14 @@ from django.db import models
 from django.db.models import F, Q
 
 from billing.catalog.models import Plan, PlanVersion
-from billing.subscriptions.domain import Anchor, LateUsagePolicy, SubscriptionStatus
+from billing.subscriptions.domain import (
+    Anchor,
+    ChangeKind,
+    ChangeState,
+    EffectiveWhen,
+    LateUsagePolicy,
+    SubscriptionStatus,
+)
 from kernel import clock, ids
 from tenants.models import Tenant
 
@@ -82,7 +89,8 @@ class SubscriptionPhase(models.Model):
     """From `starts_on` a subscription holds this plan version, until its next phase starts.
 
     A subscription that never changed its plan has none. The first phase repeats what it began with, so
-    that the phases alone tell which version held on a day.
+    that the phases alone tell which version held on a day. With `cuts` the change cut a period while it
+    ran, and billed what it opened.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -91,6 +99,7 @@ class SubscriptionPhase(models.Model):
     starts_on = models.DateField()
     plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
     changed_at = models.DateTimeField()
+    cuts = models.BooleanField(default=False, db_default=False)
 
     web_access = "read"
 
@@ -104,6 +113,151 @@ class SubscriptionPhase(models.Model):
 
     def __str__(self) -> str:
         return f"phase from {self.starts_on}"
+
+
+class SubscriptionHolding(models.Model):
+    """From `starts_on` a subscription holds this much of a price, until the price's next row.
+
+    `quantity` null: as the plan says again, which is one, and of an add-on none. What the plan of a day
+    doesn't have, is not held on it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="holdings")
+    price_key = models.CharField(max_length=100)
+    starts_on = models.DateField()
+    quantity = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    changed_at = models.DateTimeField()
+
+    web_access = "read"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "price_key", "starts_on"],
+                name="billing_subscription_holding_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__isnull=True) | Q(quantity__gte=0),
+                name="billing_subscription_holding_quantity",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.price_key} from {self.starts_on}"
+
+
+class SubscriptionPause(models.Model):
+    """A subscription is not served from `starts_on` to the day before `ends_on` (open when null)."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="pauses")
+    starts_on = models.DateField()
+    ends_on = models.DateField(null=True)
+    changed_at = models.DateTimeField()
+
+    web_access = "read"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "starts_on"],
+                name="billing_subscription_pause_once",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "subscription"],
+                condition=Q(ends_on__isnull=True),
+                name="billing_subscription_pause_one_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
+                name="billing_subscription_pause_period",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"pause from {self.starts_on}"
+
+
+class SubscriptionChange(models.Model):
+    """What somebody asked of a subscription, and what became of it.
+
+    Documents are made by jobs alone, so web and API only ask: the job named by this row's id does it,
+    at once, and writes the outcome here. `documents` names what was issued for it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="changes")
+    kind = models.CharField(max_length=32, choices=[(k.value, k.value) for k in ChangeKind])
+    effective = models.CharField(max_length=16, choices=[(w.value, w.value) for w in EffectiveWhen])
+    plan_key = models.CharField(max_length=100, blank=True)
+    plan_number = models.PositiveIntegerField(null=True)
+    price_key = models.CharField(max_length=100, blank=True)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    state = models.CharField(
+        max_length=16,
+        choices=[(s.value, s.value) for s in ChangeState],
+        default=ChangeState.PENDING,
+    )
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.TextField(blank=True)
+    documents = models.JSONField(default=list)
+    requested_by = models.CharField(max_length=200)
+    requested_at = models.DateTimeField()
+    concluded_at = models.DateTimeField(null=True)
+
+    web_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "id"], name="billing_subscription_change_tenant_id"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=list(ChangeState), kind__in=list(ChangeKind)),
+                name="billing_subscription_change_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=ChangeState.PENDING, concluded_at__isnull=True)
+                | ~Q(state=ChangeState.PENDING) & Q(concluded_at__isnull=False),
+                name="billing_subscription_change_concluded",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["tenant", "subscription", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.subscription_id}"
+
+
+class PlanMigration(models.Model):
+    """Subscriptions of one plan version that are moved to another, chunk by chunk.
+
+    Those of `tenant_keys`, all where it is empty; any other keeps its version. `after` is the last
+    subscription that was looked at: a killed job goes on behind it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    from_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    to_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    effective = models.CharField(max_length=16, choices=[(w.value, w.value) for w in EffectiveWhen])
+    tenant_keys = models.JSONField(default=list)
+    after = models.UUIDField(null=True)
+    moved = models.PositiveIntegerField(default=0)
+    left_out = models.JSONField(default=dict)
+    requested_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    web_access = "none"
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["-created_at"])]
+
+    def __str__(self) -> str:
+        return f"migration {self.pk}"
 
 
 class SubscriptionPrice(models.Model):

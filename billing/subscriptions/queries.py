@@ -20,8 +20,24 @@ from billing.catalog.queries import (
     versions_of,
 )
 from billing.rating.terms import PlanTerms
-from billing.subscriptions.domain import Anchor, Cadence, SubscriptionStatus
-from billing.subscriptions.models import Subscription, SubscriptionPhase, SubscriptionPrice
+from billing.subscriptions.domain import (
+    Anchor,
+    AskedChange,
+    Cadence,
+    ChangeKind,
+    ChangeState,
+    EffectiveWhen,
+    Pace,
+    Pause,
+    SubscriptionStatus,
+)
+from billing.subscriptions.histories import History, history_of, with_history
+from billing.subscriptions.models import (
+    Subscription,
+    SubscriptionChange,
+    SubscriptionPhase,
+    SubscriptionPrice,
+)
 from kernel.errors import NotFound
 from kernel.period import Period, local_day
 
@@ -44,27 +60,44 @@ class SubscriptionRow:
     next_boundary_at: datetime | None
     parked_code: str
     parked_detail: str
+    cadence: Cadence
+    pauses: Sequence[Pause]
+
+    def is_paused_at(self, now: datetime) -> bool:
+        """Whether it rests on the local day of `now`."""
+        day = local_day(now, self.cadence.zone)
+        return any(pause.covers(day) for pause in self.pauses)
 
     def period_at(self, now: datetime) -> Period | None:
         """The billing period in which `now` falls, as far as it is served; None outside."""
-        zone = ZoneInfo(self.timezone)
-        day = local_day(now, zone)
-        ends_on = local_day(self.ends_at, zone) if self.ends_at else None
+        day = local_day(now, self.cadence.zone)
+        ends_on = self.cadence.ends_on
         if day < self.starts_on or (ends_on is not None and day >= ends_on):
             return None
-        cadence = Cadence(
-            starts_on=self.starts_on,
-            ends_on=ends_on,
-            anchor=self.anchor,
-            interval=self.terms.interval,
-            interval_count=self.terms.interval_count,
-            zone=zone,
-        )
-        boundary = cadence.after(now)
-        if boundary is None:
-            return None
-        ended = cadence.boundary(boundary).ended
-        return ended.served if ended else None
+        return self.cadence.period_of(day).served
+
+
+def cadence_of(row: Subscription, history: History) -> Cadence:
+    """When the periods of a subscription are cut."""
+    zone = ZoneInfo(row.timezone)
+    first = history.phases[0].terms
+    return Cadence(
+        starts_on=row.starts_on,
+        ends_on=local_day(row.ends_at, zone) if row.ends_at else None,
+        anchor=Anchor(row.anchor),
+        interval=first.interval,
+        interval_count=first.interval_count,
+        zone=zone,
+        paces=tuple(
+            Pace(
+                starts_on=phase.starts_on,
+                interval=phase.terms.interval,
+                interval_count=phase.terms.interval_count,
+                cuts=phase.cuts,
+            )
+            for phase in history.phases[1:]
+        ),
+    )
 
 
 def subscriptions_of(*, tenant_id: UUID) -> Sequence[SubscriptionRow]:
@@ -83,17 +116,21 @@ def subscription_page(
 
 
 def _of_tenant(tenant_id: UUID) -> QuerySet[Subscription]:
-    return Subscription.objects.filter(tenant_id=tenant_id).select_related("plan_version__plan")
+    return with_history(
+        Subscription.objects.filter(tenant_id=tenant_id).select_related("plan_version__plan")
+    )
 
 
 def _row(row: Subscription) -> SubscriptionRow:
     version = row.plan_version
+    terms = terms_of(version_id=version.id, document=version.document)
+    history = history_of(row)
     return SubscriptionRow(
         id=row.id,
         plan_key=version.plan.key,
         plan_version=version.number,
         document=version.document,
-        terms=terms_of(version_id=version.id, document=version.document),
+        terms=terms,
         anchor=Anchor(row.anchor),
         timezone=row.timezone,
         starts_on=row.starts_on,
@@ -103,6 +140,8 @@ def _row(row: Subscription) -> SubscriptionRow:
         next_boundary_at=row.next_boundary_at,
         parked_code=row.parked_code,
         parked_detail=row.parked_detail,
+        cadence=cadence_of(row, history),
+        pauses=history.pauses,
     )
 
 
@@ -123,6 +162,86 @@ def subscribers() -> dict[tuple[str, int], int]:
         .values(key=F("plan_version__plan__key"), number=F("plan_version__number"))
         .annotate(subscriptions=Count("id"))
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """A change that was asked for over the web, and what became of it."""
+
+    id: UUID
+    subscription_id: UUID
+    asked: AskedChange
+    state: ChangeState
+    error_code: str
+    error_detail: str
+    documents: Sequence[Mapping[str, str]]
+    requested_by: str
+    requested_at: datetime
+    concluded_at: datetime | None
+
+
+def change_page(
+    *, tenant_id: UUID, subscription_id: UUID, after: UUID | None, limit: int
+) -> Sequence[ChangeRow]:
+    """Up to `limit` of the changes of a subscription, newest first, those after `after`.
+
+    Raises NotFound `subscription_not_found`.
+    """
+    require_subscription(tenant_id=tenant_id, subscription_id=subscription_id)
+    found = SubscriptionChange.objects.filter(
+        tenant_id=tenant_id, subscription_id=subscription_id
+    ).order_by("-id")
+    if after is not None:
+        found = found.filter(id__lt=after)
+    return tuple(map(_change, found[:limit]))
+
+
+def change_of(*, tenant_id: UUID, subscription_id: UUID, change_id: UUID) -> ChangeRow:
+    """One change. Raises NotFound `change_not_found`."""
+    found = SubscriptionChange.objects.filter(
+        tenant_id=tenant_id, subscription_id=subscription_id, id=change_id
+    ).first()
+    if found is None:
+        raise change_not_found()
+    return _change(found)
+
+
+def require_subscription(*, tenant_id: UUID, subscription_id: UUID) -> None:
+    """Raises NotFound `subscription_not_found` unless the tenant has the subscription."""
+    if not Subscription.objects.filter(tenant_id=tenant_id, id=subscription_id).exists():
+        raise subscription_not_found()
+
+
+def subscription_not_found() -> NotFound:
+    return NotFound(
+        "subscription_not_found", "There is no such subscription.", field="subscription"
+    )
+
+
+def change_not_found() -> NotFound:
+    return NotFound("change_not_found", "There is no such change.", field="change")
+
+
+def _change(row: SubscriptionChange) -> ChangeRow:
+    return ChangeRow(
+        id=row.id,
+        subscription_id=row.subscription_id,
+        asked=AskedChange(
+            kind=ChangeKind(row.kind),
+            when=EffectiveWhen(row.effective),
+            plan=row.plan_key,
+            version=row.plan_number,
+            price=row.price_key,
+            quantity=row.quantity,
+        ),
+        state=ChangeState(row.state),
+        error_code=row.error_code,
+        error_detail=row.error_detail,
+        documents=row.documents,
+        requested_by=row.requested_by,
+        requested_at=row.requested_at,
+        concluded_at=row.concluded_at,
+    )
 
 
 def overrides_of(

@@ -50,6 +50,8 @@ def bodies(world: World) -> dict[str, Any]:
     return {
         "/api/v1/apps": {"key": "alpha-new", "name": "New"},
         "/api/v1/keys": {"scope": "read", "label": "new", "allowed_addresses": ["10.0.0.0/8"]},
+        "/api/v1/subscriptions/{subscription_id}/preview": {"kind": "cancel", "when": "now"},
+        "/api/v1/subscriptions/{subscription_id}/changes": {"kind": "cancel", "when": "now"},
         "/api/v1/events": [an_event(world.tenant.apps[0].key)],
     }
 
@@ -59,6 +61,8 @@ def address(path: str, world: World) -> str:
     ids = {
         "{invoice_id}": public_id("inv", world.invoice_ids[0]),
         "{key_id}": public_id("key", world.key_id),
+        "{subscription_id}": public_id("sub", world.subscription_id),
+        "{change_id}": public_id("chg", world.change_id),
         "{plan_key}": "standard",
     }
     for name, value in ids.items():

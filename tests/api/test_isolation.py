@@ -57,6 +57,8 @@ def names_in_api(world: World) -> dict[str, str]:
     return {
         "invoice_id": public_id("inv", world.invoice_ids[0]),
         "key_id": public_id("key", world.key_id),
+        "subscription_id": public_id("sub", world.subscription_id),
+        "change_id": public_id("chg", world.change_id),
         "plan_key": "standard",
         "path": f"tenants/{world.key}",
     }
@@ -97,6 +99,12 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "language": "en",
         "scope": "read",
         "allowed_addresses": ["192.0.2.1"],
+        "kind": "change_plan",
+        "when": "period_end",
+        "plan": "standard",
+        "version": 1,
+        "price": "base",
+        "quantity": "2",
     }
 
 

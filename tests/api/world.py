@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from billing.catalog.services.offer_plan import offer_plan
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.domain import BalanceKind
 from billing.payments.domain import AttemptState, Gateway
@@ -23,8 +25,13 @@ from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
-from billing.subscriptions.domain import LateUsagePolicy
-from billing.subscriptions.models import Subscription, SubscriptionPhase
+from billing.subscriptions.domain import AskedChange, ChangeKind, LateUsagePolicy
+from billing.subscriptions.models import (
+    Subscription,
+    SubscriptionHolding,
+    SubscriptionPause,
+    SubscriptionPhase,
+)
 from billing.subscriptions.services.set_late_usage_policy import set_late_usage_policy
 from kernel import clock
 from kernel.ids import public_id
@@ -53,6 +60,7 @@ class World:
     member_id: UUID
     people: dict[Role, User]
     subscription_id: UUID
+    change_id: UUID
     invoice_ids: tuple[UUID, ...]
     invoice_numbers: tuple[str, ...]
     payment_id: UUID
@@ -70,6 +78,7 @@ class World:
             ("key", self.key_id),
             ("mem", self.member_id),
             ("sub", self.subscription_id),
+            ("chg", self.change_id),
             ("pay", self.payment_id),
             ("att", self.attempt_id),
             *(("app", app.id) for app in self.tenant.apps),
@@ -303,7 +312,29 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             now=subscription.next_boundary_at - timedelta(days=1),
             actor="test",
         )
+        SubscriptionHolding.objects.create(
+            tenant_id=tenant.id,
+            subscription=subscription,
+            price_key="base",
+            starts_on=subscription.starts_on,
+            quantity=1,
+            changed_at=now,
+        )
+        SubscriptionPause.objects.create(
+            tenant_id=tenant.id,
+            subscription=subscription,
+            starts_on=date(2026, 4, 10),
+            ends_on=date(2026, 4, 11),
+            changed_at=now,
+        )
     with tenant_scope(tenant.id):
+        change_id = request_change(
+            tenant_id=tenant.id,
+            subscription_id=subscription.id,
+            asked=AskedChange(kind=ChangeKind.QUANTITY, price="base", quantity=Decimal(2)),
+            now=now,
+            actor="test",
+        )
         attempt = PaymentAttempt.objects.create(
             tenant_id=tenant.id,
             invoice=invoices[1],
@@ -322,7 +353,8 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             key_id=spare.id,
             member_id=Member.objects.filter(role=Role.OWNER).values_list("id", flat=True)[0],
             people=people,
-            subscription_id=Subscription.objects.values_list("id", flat=True)[0],
+            subscription_id=subscription.id,
+            change_id=change_id,
             invoice_ids=tuple(invoice.id for invoice in invoices),
             invoice_numbers=tuple(str(invoice.number) for invoice in invoices),
             payment_id=Payment.objects.values_list("id", flat=True)[0],

@@ -11,10 +11,10 @@ from billing.catalog.domain import PlanFaults
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
-from billing.invoicing.services.change_plan import change_plan
+from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.services.preview_next_invoice import preview_next_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
-from billing.subscriptions.domain import EffectiveWhen
+from billing.subscriptions.domain import AskedChange, ChangeKind
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from tenants.queries import trail_of
 from tenants.scope import system_scope
@@ -170,8 +170,11 @@ def test_it_stays_with_its_plan(acme: CreatedTenant) -> None:
     bill("2026-04-02T00:00:00")
     noon = datetime.fromisoformat("2026-04-16T12:00:00+08:00")
     with system_scope(purpose="test"):
-        change_plan(
-            tenant_id=acme.id, plan_key="large", when=EffectiveWhen.NOW, now=noon, actor="test"
+        change_subscription(
+            tenant_id=acme.id,
+            asked=AskedChange(kind=ChangeKind.PLAN, plan="large"),
+            now=noon,
+            actor="test",
         )
 
     changed = bill("2026-04-17T00:00:00")[-1]

@@ -10,9 +10,9 @@ from billing.catalog.queries import versions_of, wording_on
 from billing.catalog.services import load_plans
 from billing.catalog.services.offer_plan import offer_plan
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
-from billing.invoicing.services.change_plan import change_plan
+from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.wording import AppliedTerms, terms_on
-from billing.subscriptions.domain import EffectiveWhen
+from billing.subscriptions.domain import AskedChange, ChangeKind, EffectiveWhen
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import holders_of, plans_shown_to, versions_shown_to
 from kernel.errors import NotFound
@@ -127,10 +127,9 @@ def test_a_change_of_plan_ends_what_applied(acme: CreatedTenant) -> None:
         Subscription.objects.update(
             next_boundary_at=datetime.fromisoformat("2026-04-01T00:00:00+08:00")
         )
-        change_plan(
+        change_subscription(
             tenant_id=acme.id,
-            plan_key="large",
-            when=EffectiveWhen.PERIOD_END,
+            asked=AskedChange(kind=ChangeKind.PLAN, plan="large", when=EffectiveWhen.PERIOD_END),
             now=datetime.fromisoformat("2026-03-16T00:00:00+08:00"),
             actor="test",
         )

@@ -9,7 +9,7 @@ from billing.catalog.domain.faults import PlanFaults
 from billing.catalog.domain.fields import Faults, Fields, is_plain_text
 from billing.rating.aggregations import PeriodAggregation
 from billing.rating.conversion import Conversion, ConversionRounding
-from billing.rating.terms import Metering, PriceTerms, Scope, Timing, ZeroUsage
+from billing.rating.terms import Metering, PriceTerms, Scope, Stacking, Timing, ZeroUsage
 from kernel.decimals import plain_text
 
 _ZERO = Decimal(0)
@@ -66,6 +66,13 @@ def read_price(
     minimum = fields.optional_figure("minimum")
     maximum = fields.optional_figure("maximum")
     refuse_minimum_above_maximum(fields, minimum, maximum)
+    addon = fields.flag("addon", default=False)
+    group = fields.text("group") if fields.has("group") else ""
+    for name in ("stacking", "group"):
+        if not addon:
+            fields.refuse(
+                name, "needs_addon", "says how add-ons go together; write addon or remove it."
+            )
     terms = PriceTerms(
         key=key,
         charge=charge,
@@ -77,7 +84,11 @@ def read_price(
         minimum=minimum,
         maximum=maximum,
         prorate=fields.flag("prorate", default=False),
-        addon=fields.flag("addon", default=False),
+        addon=addon,
+        stacking=fields.choice(
+            "stacking", Stacking, default=Stacking.REPLACE if group else Stacking.ADD
+        ),
+        group=group,
     )
     fields.refuse_unknown()
     return replace(terms, document=price_document(terms))
@@ -112,6 +123,10 @@ def price_document(terms: PriceTerms) -> dict[str, object]:
         told["prorate"] = True
     if terms.addon:
         told["addon"] = True
+    if terms.group:
+        told["group"] = terms.group
+    if terms.stacking is not (Stacking.REPLACE if terms.group else Stacking.ADD):
+        told["stacking"] = terms.stacking.value
     return told
 
 

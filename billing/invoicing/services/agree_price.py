@@ -9,7 +9,7 @@ from uuid import UUID
 from billing.catalog.domain import parse_plan_price
 from billing.catalog.models import Plan
 from billing.invoicing.drafting import Contract, HeldVersion
-from billing.invoicing.services.change_plan import held_subscription
+from billing.invoicing.services.decide_change import held_subscription
 from billing.rating.terms import PriceTerms, Timing
 from billing.subscriptions.models import Subscription, SubscriptionPrice
 from kernel import ids

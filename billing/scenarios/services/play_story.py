@@ -7,8 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.catalog.services import load_plans
-from billing.invoicing.services.cancel_subscription import cancel_subscription
-from billing.invoicing.services.change_plan import change_plan
+from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.payments.domain import Gateway, Method
@@ -24,8 +23,7 @@ from billing.payments.services.pay_from_balance import pay_issued_from_balance
 from billing.scenarios.domain import (
     Action,
     Advance,
-    Cancel,
-    ChangePlan,
+    Change,
     CreateTenant,
     Credit,
     Grant,
@@ -56,7 +54,7 @@ from work.sandbox import sandbox
 
 ACTOR: Final = "scenario"
 _FILLED_BY_SET_UP: Final = ("billing_seller", "billing_ledgeraccount")
-_LOOKS_BACK: Final = (ChangePlan, Cancel, Pay, Credit, Advance)
+_LOOKS_BACK: Final = (Change, Pay, Credit, Advance)
 """Steps that act on what billing made: all that is due up to their instant happens before them. Of
 any other step what is due before its instant does, so that steps of one instant come together."""
 _BEFORE_ALL: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -175,8 +173,10 @@ class _Player:
                 subscription=NewSubscription(
                     tenant_id=tenant.id,
                     timezone=tenant.timezone,
-                    starts_at=self._now,
+                    starts_at=action.starts_at or self._now,
                     anchor=action.anchor,
+                    quantities=action.quantities,
+                    addons=action.addons,
                 ),
                 now=self._now,
                 actor=ACTOR,
@@ -210,21 +210,13 @@ class _Player:
             )
 
     @_do.register
-    def _(self, action: ChangePlan) -> None:
+    def _(self, action: Change) -> None:
         with system_scope(purpose="scenario", actor=ACTOR):
-            change_plan(
+            change_subscription(
                 tenant_id=_tenant(action.tenant).id,
-                plan_key=action.plan,
-                when=action.when,
+                asked=action.asked,
                 now=self._now,
                 actor=ACTOR,
-            )
-
-    @_do.register
-    def _(self, action: Cancel) -> None:
-        with system_scope(purpose="scenario", actor=ACTOR):
-            cancel_subscription(
-                tenant_id=_tenant(action.tenant).id, when=action.when, now=self._now, actor=ACTOR
             )
 
     @_do.register

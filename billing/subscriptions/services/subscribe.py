@@ -1,16 +1,18 @@
 """Start subscriptions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 
 from billing.catalog.queries import StoredVersion, in_force, versions_of
-from billing.subscriptions.domain import Anchor, SubscriptionStatus
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.domain import Anchor, SubscriptionStatus, check_holding
+from billing.subscriptions.models import Subscription, SubscriptionHolding
 from kernel import ids
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.period import local_day, local_midnight
@@ -21,12 +23,17 @@ from work.connections import current_alias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSubscription:
-    """A tenant, its contract's zone, and when it starts."""
+    """A tenant, its contract's zone, when it starts, and what is held of the plan from there.
+
+    `quantities` tell how much is held of a price without a meter, `addons` how many of an add-on.
+    """
 
     tenant_id: UUID
     timezone: str
     starts_at: datetime
     anchor: Anchor = Anchor.CALENDAR
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    addons: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def subscribe(*, plan_key: str, subscription: NewSubscription, now: datetime, actor: str) -> UUID:
@@ -40,10 +47,13 @@ def subscribe_many(
     """Start subscriptions of one plan, all or none, in the caller's scope.
 
     Each holds the plan version that is in force on its first day. A trial of N days lasts N times
-    24 hours from the start; the day on which it ends is the first that is billed.
+    24 hours from the start; the day on which it ends is the first that is billed. One that starts in
+    the past is billed by the next run, period by period in order.
 
     Raises NotFound `plan_not_found`, Conflict `already_subscribed` when a tenant has a subscription
-    that has not ended, Invalid `naive_instant`.
+    that has not ended, `subscriptions_overlap` when one ended after the start, Invalid
+    `naive_instant`, `unknown_price`, `price_is_metered`, `not_an_addon`, `addon_counts_once`,
+    `quantity_out_of_range`.
     """
     versions = versions_of(plan_key=plan_key)
     if not versions:
@@ -56,21 +66,30 @@ def subscribe_many(
     )
     if taken:
         raise _already_subscribed()
-    rows = [
-        _row(
-            subscription=each,
-            version=in_force(versions, day=local_day(each.starts_at, ZoneInfo(each.timezone))),
-            now=now,
-        )
-        for each in subscriptions
-    ]
+    _refuse_overlaps(subscriptions)
+    rows, holdings = [], []
+    for each in subscriptions:
+        if each.starts_at.tzinfo is None:
+            raise Invalid(
+                "naive_instant", "starts_at has no offset; give it one.", field="starts_at"
+            )
+        day = local_day(each.starts_at, ZoneInfo(each.timezone))
+        version = in_force(versions, day=day)
+        row = _row(subscription=each, version=version, now=now)
+        rows.append(row)
+        holdings.extend(_holdings(row, each, version, now=now))
     try:
         with transaction.atomic(using=current_alias()):
             Subscription.objects.bulk_create(rows, batch_size=1000)
+            SubscriptionHolding.objects.bulk_create(holdings, batch_size=1000)
     except IntegrityError as error:
         if "billing_subscription_one_active" not in str(error):
             raise
         raise _already_subscribed() from None  # by someone else, since the look above
+    held: dict[UUID, dict[str, dict[str, str]]] = {}
+    for holding in holdings:
+        shown = held.setdefault(holding.subscription_id, {"quantities": {}})["quantities"]
+        shown[holding.price_key] = f"{holding.quantity:f}"
     audit.record_many(
         [
             audit.Entry(
@@ -82,6 +101,7 @@ def subscribe_many(
                     "plan": plan_key,
                     "starts_at": row.starts_at.isoformat(),
                     "anchor": row.anchor,
+                    **held.get(row.id, {}),
                 },
             )
             for row in rows
@@ -116,6 +136,49 @@ def subscribe_imported(*, plan_key: str, first_days: Mapping[UUID, date], now: d
         subscribe_many(plan_key=plan_key, subscriptions=new, now=now, actor="import")
 
 
+def _refuse_overlaps(subscriptions: Sequence[NewSubscription]) -> None:
+    """What an earlier subscription served, and billed, is not served again."""
+    last_ends = dict(
+        Subscription.objects.filter(
+            tenant_id__in=[each.tenant_id for each in subscriptions], ends_at__isnull=False
+        )
+        .values_list("tenant_id")
+        .annotate(last=Max("ends_at"))
+    )
+    for each in subscriptions:
+        last = last_ends.get(each.tenant_id)
+        if last is not None and each.starts_at < last:
+            raise Conflict(
+                "subscriptions_overlap",
+                f"The tenant's last subscription ended at {last.isoformat()}; start no earlier.",
+                field="starts_at",
+            )
+
+
+def _holdings(
+    row: Subscription, subscription: NewSubscription, version: StoredVersion, *, now: datetime
+) -> list[SubscriptionHolding]:
+    prices = {price.key: price for price in version.terms.prices}
+    wanted = [
+        *((key, quantity, False) for key, quantity in subscription.quantities.items()),
+        *((key, quantity, True) for key, quantity in subscription.addons.items()),
+    ]
+    for key, quantity, is_addon in wanted:
+        check_holding(prices.get(key), key=key, quantity=quantity, is_addon=is_addon)
+    return [
+        SubscriptionHolding(
+            id=ids.new_id(),
+            tenant_id=row.tenant_id,
+            subscription_id=row.id,
+            price_key=key,
+            starts_on=row.starts_on,
+            quantity=quantity,
+            changed_at=now,
+        )
+        for key, quantity, _ in wanted
+    ]
+
+
 def _already_subscribed() -> Conflict:
     return Conflict(
         "already_subscribed",
@@ -131,8 +194,6 @@ def _no_plan(plan_key: str) -> NotFound:
 
 
 def _row(*, subscription: NewSubscription, version: StoredVersion, now: datetime) -> Subscription:
-    if subscription.starts_at.tzinfo is None:
-        raise Invalid("naive_instant", "starts_at has no offset; give it one.", field="starts_at")
     zone = ZoneInfo(subscription.timezone)
     billed_from = subscription.starts_at + timedelta(days=version.terms.trial_days)
     starts_on = local_day(billed_from, zone)

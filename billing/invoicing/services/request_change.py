@@ -1,0 +1,67 @@
+"""Ask for a change of a subscription over the web: recorded at once, done by a job at once."""
+
+from datetime import datetime
+from uuid import UUID
+
+from billing.invoicing.contracts import load_contracts
+from billing.invoicing.services.decide_change import (
+    decide_change,
+    find_subscription,
+    refuse_hidden_plan,
+)
+from billing.subscriptions.domain import AskedChange
+from billing.subscriptions.models import SubscriptionChange
+from kernel import ids
+from tenants import audit
+from work.jobs import enqueue
+
+KIND = "billing.change_subscription"
+
+
+def request_change(
+    *,
+    tenant_id: UUID,
+    subscription_id: UUID,
+    asked: AskedChange,
+    now: datetime,
+    actor: str,
+) -> UUID:
+    """Record what is asked, in the caller's tenant scope; gives the id under which it can be read.
+
+    The web makes no documents: a job does, with what is stored then. Refused here as it would be there,
+    so that most faults are told at once: raises as `preview_change`.
+    """
+    row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=False)
+    refuse_hidden_plan(tenant_id=tenant_id, asked=asked)
+    decide_change(row=row, contract=load_contracts([row])[row.id], asked=asked, now=now)
+    change = SubscriptionChange.objects.create(
+        id=ids.new_id(),
+        tenant_id=tenant_id,
+        subscription=row,
+        kind=asked.kind,
+        effective=asked.when,
+        plan_key=asked.plan,
+        plan_number=asked.version,
+        price_key=asked.price,
+        quantity=asked.quantity,
+        requested_by=actor,
+        requested_at=now,
+    )
+    audit.record(
+        audit.Entry(
+            tenant_id=tenant_id,
+            actor=actor,
+            action="subscription.change_requested",
+            target=f"subscription:{row.id}",
+            after={"change": str(change.id), "kind": asked.kind.value, "when": asked.when.value},
+        ),
+        now=now,
+    )
+    enqueue(
+        kind=KIND,
+        key=str(change.id),
+        payload={"change_id": str(change.id)},
+        tenant_id=tenant_id,
+        requested_by=actor,
+    )
+    return change.id

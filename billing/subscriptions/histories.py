@@ -1,0 +1,132 @@
+"""What subscriptions held, day by day: plan versions, quantities, pauses. Read in one statement."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, OuterRef, QuerySet, TextField
+from django.db.models.functions import Cast, JSONObject
+
+from billing.catalog.queries import terms_of
+from billing.rating.terms import PlanTerms
+from billing.subscriptions.domain import Holding, Pause
+from billing.subscriptions.models import (
+    Subscription,
+    SubscriptionHolding,
+    SubscriptionPause,
+    SubscriptionPhase,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPhase:
+    """From `starts_on` the subscription holds this version; with `cuts` a period was cut there."""
+
+    starts_on: date
+    plan_version_id: UUID
+    number: int
+    terms: PlanTerms
+    cuts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """By ascending days; there is at least one phase."""
+
+    phases: tuple[HeldPhase, ...]
+    holdings: tuple[Holding, ...]
+    pauses: tuple[Pause, ...]
+
+
+def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
+    """The query with what `history_of` needs; `plan_version` must be selected too."""
+
+    def of(rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(tenant_id=OuterRef("tenant_id"), subscription=OuterRef("pk"))
+
+    return found.annotate(
+        told_phases=ArraySubquery(
+            of(SubscriptionPhase.objects.order_by("starts_on")).values(
+                told=JSONObject(
+                    starts_on="starts_on",
+                    version="plan_version_id",
+                    number="plan_version__number",
+                    document="plan_version__document",
+                    cuts="cuts",
+                )
+            )
+        ),
+        told_holdings=ArraySubquery(
+            of(SubscriptionHolding.objects.order_by("starts_on", "changed_at", "id")).values(
+                told=JSONObject(
+                    price="price_key",
+                    starts_on="starts_on",
+                    # A number of JSON would come back as a float.
+                    quantity=Cast(F("quantity"), TextField()),
+                )
+            )
+        ),
+        told_pauses=ArraySubquery(
+            of(SubscriptionPause.objects.order_by("starts_on")).values(
+                told=JSONObject(starts_on="starts_on", ends_on="ends_on")
+            )
+        ),
+    )
+
+
+def history_of(row: Subscription) -> History:
+    """The history of a row of `with_history`."""
+    told: Mapping[str, Sequence[Mapping[str, Any]]] = vars(row)
+    phases = tuple(
+        HeldPhase(
+            starts_on=date.fromisoformat(each["starts_on"]),
+            plan_version_id=UUID(each["version"]),
+            number=each["number"],
+            terms=terms_of(version_id=UUID(each["version"]), document=each["document"]),
+            cuts=each["cuts"],
+        )
+        for each in told["told_phases"]
+    )
+    version = row.plan_version
+    return History(
+        phases=phases
+        or (
+            HeldPhase(
+                starts_on=row.starts_on,
+                plan_version_id=version.id,
+                number=version.number,
+                terms=terms_of(version_id=version.id, document=version.document),
+                cuts=False,
+            ),
+        ),
+        holdings=tuple(
+            Holding(
+                price_key=each["price"],
+                starts_on=date.fromisoformat(each["starts_on"]),
+                quantity=None if each["quantity"] is None else Decimal(each["quantity"]),
+            )
+            for each in told["told_holdings"]
+        ),
+        pauses=tuple(
+            Pause(
+                starts_on=date.fromisoformat(each["starts_on"]),
+                ends_on=date.fromisoformat(each["ends_on"]) if each["ends_on"] else None,
+            )
+            for each in told["told_pauses"]
+        ),
+    )
+
+
+def histories_of(subscriptions: Iterable[Subscription]) -> dict[UUID, History]:
+    """By subscription id. One query."""
+    rows = list(subscriptions)
+    found = with_history(
+        Subscription.objects.filter(
+            tenant_id__in={row.tenant_id for row in rows}, id__in=[row.id for row in rows]
+        ).select_related("plan_version")
+    )
+    return {row.id: history_of(row) for row in found}
