@@ -1,7 +1,15 @@
 """Gathers the topics' models for Django."""
 
 from metering.days.models import DayClose
-from metering.ingest.models import Batch, Event, EventKey, ImportedTenant, RejectedEvent
+from metering.ingest.models import (
+    Batch,
+    Event,
+    EventGroup,
+    EventIdentity,
+    EventKey,
+    ImportedTenant,
+    RejectedEvent,
+)
 from metering.rollup.models import (
     ActiveUser,
     Correction,
@@ -18,6 +26,8 @@ __all__ = [
     "DailyUsage",
     "DayClose",
     "Event",
+    "EventGroup",
+    "EventIdentity",
     "EventKey",
     "ImportedTenant",
     "Mark",

@@ -12,7 +12,8 @@ _COUNTS = {
     "apps": "SELECT count(*) FROM tenants_app",
     "subscriptions": "SELECT count(*) FROM billing_subscription",
     "parked": "SELECT count(*) FROM billing_subscription WHERE parked_code <> ''",
-    "events": "SELECT count(*) FROM metering_event",
+    "events": "SELECT (SELECT coalesce(sum(cardinality(event_ids)), 0) FROM metering_event_group)"
+    " + (SELECT count(*) FROM metering_event)",
     "rejected": "SELECT count(*) FROM metering_rejected_event",
     "user_days": "SELECT count(*) FROM metering_active_user",
     "corrections": "SELECT count(*) FROM metering_correction",

@@ -21,7 +21,9 @@ from metering.ingest.domain.bodies import (
     media_of,
     read_body,
 )
+from metering.ingest.domain.plain_events import plain_events
 from metering.ingest.services.ingest_events import ingest_events
+from metering.ingest.services.ingest_plain_events import ingest_plain_events
 from tenants.api.endpoint import Endpoint
 from tenants.api.idempotency import HEADER, Answer, answer_once
 from tenants.api.problems import problem
@@ -69,7 +71,8 @@ class EventsView(Endpoint):
             body = read_body(
                 _chunks(request._request), coding=request.headers.get("Content-Encoding", "")
             )
-            events = decoded_events(body, media=media)
+            plain = plain_events(body, media=media)
+            events = [] if plain is not None else decoded_events(body, media=media)
         except BodyTooLarge as error:
             _read_away(request._request)
             return problem(
@@ -85,10 +88,17 @@ class EventsView(Endpoint):
             )
         # Only repeated calls need the digest, which takes its time over a large body.
         content = hashlib.sha256(body).hexdigest() if HEADER in request.headers else ""
-        del body
 
         def ingest() -> Answer:
-            result = ingest_events(tenant_id=self.caller.tenant_id, events=events, now=clock.now())
+            tenant_id, now = self.caller.tenant_id, clock.now()
+            result = (
+                None
+                if plain is None
+                else ingest_plain_events(tenant_id=tenant_id, events=plain, now=now)
+            )
+            if result is None:
+                read = events or decoded_events(body, media=media)
+                result = ingest_events(tenant_id=tenant_id, events=read, now=now)
             data: dict[str, Any] = {
                 "accepted": result.accepted,
                 "duplicates": result.duplicates,

@@ -1,18 +1,13 @@
-"""What ingest reads: whose apps these are, what is known under an identity, what was refused."""
+"""What ingest reads: whose apps these are, what was refused."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
-from metering.ingest.domain.array_literals import plain_array, text_array
 from metering.ingest.models import RejectedEvent
 from tenants.models import App, Tenant
-from work.connections import cursor
-
-Identity: TypeAlias = tuple[str, str, str]
-"""(tenant id as text, source, event id)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,29 +44,6 @@ def apps_by_key(*, keys: Iterable[str]) -> dict[str, AppFacts]:
     return {
         key: AppFacts(id=app_id, key=key, tenant_id=tenant_id) for key, app_id, tenant_id in rows
     }
-
-
-def known_digests(*, identities: Sequence[Identity]) -> Mapping[Identity, bytes]:
-    """The digests of the accepted events among these identities."""
-    if not identities:
-        return {}
-    with cursor() as execution:
-        execution.execute(
-            """
-            SELECT asked.position, known.digest
-              FROM unnest(%s::uuid[], %s::text[], %s::text[])
-                   WITH ORDINALITY AS asked (tenant_id, source, event_id, position)
-              JOIN metering_event_key known USING (tenant_id, source, event_id)
-            """,
-            [
-                plain_array(identity[0] for identity in identities),
-                text_array(identity[1] for identity in identities),
-                text_array(identity[2] for identity in identities),
-            ],
-        )
-        return {
-            identities[position - 1]: bytes(digest) for position, digest in execution.fetchall()
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

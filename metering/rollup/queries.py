@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from metering.ingest.domain.array_literals import plain_array, text_array
+from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
     ACTIVE_USERS,
     METERS,
@@ -289,7 +290,7 @@ def usage_in_windows(
         execution.execute(
             f"""
             WITH facts AS MATERIALIZED (
-                SELECT {FACTS} FROM metering_event
+                SELECT {FACTS} FROM {EVENTS} AS event
                  WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
                    AND day >= %(from)s AND day < %(to)s
                    AND occurred_at >= %(first)s AND occurred_at < %(last)s
@@ -368,12 +369,12 @@ def event_sorts(
     into which the days of a meter in UTC reach."""
     with cursor() as execution:
         execution.execute(
-            """
-            SELECT DISTINCT type, kind FROM metering_event
+            f"""
+            SELECT DISTINCT type, kind FROM {SORTS} AS sort
              WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
                AND (%(apps)s::uuid[] IS NULL OR app_id = ANY (%(apps)s::uuid[]))
                AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
-            """,
+            """,  # noqa: S608  # nothing from outside
             {
                 "tenants": None if tenant_ids is None else plain_array(tenant_ids),
                 "apps": None if app_ids is None else plain_array(app_ids),
@@ -386,7 +387,7 @@ def event_sorts(
 
 _FACTS: Final = f"""
     facts AS MATERIALIZED (
-        SELECT {FACTS} FROM metering_event
+        SELECT {FACTS} FROM {EVENTS} AS event
          WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
            AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
     )"""  # noqa: S608  # nothing from outside

@@ -34,7 +34,7 @@ COUNTED: Final = """
 
 FACTS: Final = """tenant_id, app_id, day, type, kind, count, value, user_hash, device_hash,
                occurred_at, received_at, batch_id, position"""
-"""The columns of `metering_event` that `facts` must have."""
+"""The columns of `metering.ingest.stored.EVENTS` that `facts` must have."""
 
 SUMS: Final = """
         SELECT tenant_id, app_id, meter, day, kind,

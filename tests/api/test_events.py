@@ -12,13 +12,13 @@ from django.http import HttpResponse
 from django.test import Client
 
 from kernel import clock
-from metering.ingest.models import Event, RejectedEvent
+from metering.ingest.models import RejectedEvent
 from metering.services import roll_up_pending
 from tenants.scope import system_scope, tenant_scope
 from tenants.services.api_keys import create_api_key
 from tenants.services.create_tenant import CreatedTenant
 from tests.factories import NOW, a_tenant
-from tests.services.metering_world import message, stored_usage
+from tests.services.metering_world import message, stored_events, stored_usage
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -73,7 +73,7 @@ def test_one_event_a_list_a_batch_and_lines_are_taken() -> None:
     assert answer(post(key, lines, LINES)) == (4, 1, [])
     assert answer(post(key, [])) == (0, 0, [])
     with system_scope(purpose="test"):
-        assert Event.objects.count() == 7
+        assert len(stored_events()) == 7
 
 
 def test_what_was_taken_is_counted() -> None:

@@ -2,16 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from metering.ingest.stored import EVENTS
 from metering.queries import UsageRow, usage
 from metering.services import IngestResult, ingest_events
 from tenants.scope import system_scope, tenant_scope
 from tests.factories import NOW
+from work.connections import cursor
 
 Counted: TypeAlias = dict[tuple[UUID, str, str, date], Decimal]
 """(app, meter, kind, day) -> value"""
@@ -56,6 +59,41 @@ def send(
     """Ingest as the restricted role of that tenant."""
     with tenant_scope(tenant_id):
         return ingest_events(tenant_id=tenant_id, events=events, now=now, check_age=check_age)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An accepted event as it is stored."""
+
+    event_id: str
+    app_id: UUID
+    source: str
+    type: str
+    kind: str
+    count: int
+    occurred_at: datetime
+    received_at: datetime
+    day: date
+    user_hash: bytes | None
+
+
+def stored_events() -> list[StoredEvent]:
+    """All accepted events, by their ids; inside a cross-tenant scope."""
+    names = [field.name for field in fields(StoredEvent)]
+    with cursor() as execution:
+        execution.execute(
+            f"SELECT {', '.join(names)} FROM {EVENTS} AS event ORDER BY event_id"  # our own names
+        )
+        rows = [dict(zip(names, row, strict=True)) for row in execution.fetchall()]
+    return [
+        StoredEvent(
+            **{
+                **row,
+                "user_hash": None if row["user_hash"] is None else bytes(row["user_hash"]),
+            }
+        )
+        for row in rows
+    ]
 
 
 def codes(result: IngestResult) -> list[tuple[int, str]]:

@@ -18,7 +18,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
 """Each benchmark and its sizes in the order in which it takes them."""
 
 _DEFAULTS = {
-    ("ingest", "events"): 100_000,
+    ("ingest", "events"): 400_000,
     ("ingest", "clients"): 2,
     ("close", "tenants"): 100_000,
     ("close", "users"): 1_000_000,

@@ -11,14 +11,9 @@ def plain_array(values: Iterable[object]) -> str:
 
 def text_array(values: Iterable[str]) -> str:
     """An array of any texts (without NUL, which PostgreSQL has no place for)."""
+    values = list(values)
+    joined = "\x00".join(values)
+    if values and '"' not in joined and "\\" not in joined:
+        return '{"' + joined.replace("\x00", '","') + '"}'
     quoted = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
     return '{"' + '","'.join(quoted) + '"}' if quoted else "{}"
-
-
-def bytea_array(values: Iterable[bytes | None]) -> str:
-    """An array of non-empty byte strings and nulls."""
-    return (
-        "{"
-        + ",".join("NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values)
-        + "}"
-    )

@@ -109,8 +109,8 @@ def read_event(content: object, *, types: EventTypes = _BUILT_IN) -> UsageEvent 
             count=_count(data.get("count")),
             device=_device(data.get("device"), is_needed=event_type in types.need_device),
             value=_value(data.get("value"), is_needed=event_type in types.need_value),
-            properties="" if is_plain else _properties(data),
-            extra=b"" if is_plain else _extra(data),
+            properties="" if is_plain else properties_of(data),
+            extra=b"" if is_plain else extra_data(data),
         )
     except _Fault as fault:
         return Refusal(code=fault.code, detail=fault.detail, source=source, id=event_id)
@@ -230,7 +230,8 @@ def _token(value: object, *, name: str) -> str:
     return value
 
 
-def _properties(data: Mapping[str, Any]) -> str:
+def properties_of(data: Mapping[str, Any]) -> str:
+    """The canonical text of the dimensions in data besides the kind; see `UsageEvent.properties`."""
     return canonical_dimensions(
         {name: _token(data[name], name=name) for name in _BESIDES_KIND & data.keys()}
     )
@@ -264,7 +265,8 @@ def _count(value: object) -> int:
     return value
 
 
-def _extra(data: Mapping[str, Any]) -> bytes:
+def extra_data(data: Mapping[str, Any]) -> bytes:
+    """What data holds besides user, kind and count, in its one form; see `UsageEvent.extra`."""
     # Also what is read by now stays in it: a resend of an event from before is still the same.
     extra = {name: value for name, value in data.items() if name not in _NAMED_IN_DIGEST}
     try:

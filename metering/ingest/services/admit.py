@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,20 +17,28 @@ from django.conf import settings
 
 from kernel import ids
 from metering.ingest.domain import identity
-from metering.ingest.domain.array_literals import bytea_array, plain_array, text_array
 from metering.ingest.domain.events import Refusal, UsageEvent, age_fault
 from metering.ingest.domain.local_days import local_days
 from metering.ingest.domain.quarantine import kept_content, kept_event
 from metering.ingest.models import RejectedEvent
-from metering.ingest.queries import Identity, TenantFacts, known_digests
+from metering.ingest.queries import TenantFacts
+from metering.ingest.services.store_events import Columns, Group, known_digests, store_events
 from work import jobs
-from work.connections import cursor
 
 ROLL_UP: Final = "metering.roll_up"
 """The kind of the job that folds what was stored; `metering.rollup` declares it."""
 
-_MOST_REMEMBERED_USERS: Final = 50_000
+_MOST_REMEMBERED_USERS: Final = 100_000
 _NO_SALT: Final = b""
+
+
+_hasher = lru_cache(maxsize=10_000)(identity.user_hasher)
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED_USERS)
+def _user_hash(key: bytes, user: str) -> str:
+    """The hash as hex digits; those of late are remembered, whatever the request."""
+    return _hasher(key)(user).hex()
 
 
 class Teller:
@@ -41,23 +50,30 @@ class Teller:
         self.timezone = tenant.timezone
         self._days = local_days(tenant.timezone)
         self._digest_key = identity.digest_key(master_key=_master_key(), tenant_id=tenant.id)
+        self.digest = identity.content_digester(self._digest_key)
+        """The digest of content; see `identity.content_digester`."""
         self._user_key = identity.user_key(master_key=_master_key(), salt=tenant.hash_salt)
-        self._hashes: dict[str, bytes] = {}
 
     def hash_of(self, user: str) -> bytes:
-        known = self._hashes.get(user)
-        if known is None:
-            if len(self._hashes) >= _MOST_REMEMBERED_USERS:
-                self._hashes.clear()
-            known = self._hashes[user] = identity.user_hash(key=self._user_key, user=user)
-        return known
+        return bytes.fromhex(_user_hash(self._user_key, user))
 
-    def told_hash_of(self, told: str) -> bytes | None:
-        """The hash of a user or device, None where the event told none."""
-        return self.hash_of(told) if told else None
+    def hashes_of(self, users: Sequence[str]) -> list[str]:
+        """The hashes of many users as hex digits, in their order."""
+        return list(map(partial(_user_hash, self._user_key), users))
 
-    def digest_of(self, event: UsageEvent) -> bytes:
-        return identity.content_digest(key=self._digest_key, event=event)
+    def told_hash_of(self, told: str) -> str:
+        """The hash of a user or device as hex digits, ``NULL`` where the event told none."""
+        return _user_hash(self._user_key, told) if told else "NULL"
+
+    def digest_of(self, event: UsageEvent) -> str:
+        return self.digest(*identity.content_of(event))
+
+    def is_content(self, known: str, *content: str | int | bytes | datetime) -> bool:
+        """Whether `known` is the digest of the content, by today's way or the one before."""
+        return known in {
+            self.digest(*content),
+            identity.former_digest(self._digest_key, *content),
+        }
 
     @property
     def day_of(self) -> Any:
@@ -103,7 +119,14 @@ class _Candidate:
     submission: Submission
     teller: Teller
     event: UsageEvent
-    digest: bytes
+    identity: str
+    digest: str
+
+    def is_known_as(self, digest: str) -> bool:
+        """Whether `digest` is that of its content."""
+        return self.digest == digest or self.teller.is_content(
+            digest, *identity.content_of(self.event)
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,10 +135,17 @@ class _Doubt:
 
     submission: Submission
     refusal: Refusal
-    digest: bytes | None
-    """Of its content; None when that could not be read, so that it equals no other."""
+    known_as: tuple[str, str] | None
+    """Tenant and identity, where they could be read."""
 
-    known_as: Identity | None
+    def is_known_as(self, digest: str) -> bool:
+        """Whether `digest` is that of its content; content that could not be read equals no other."""
+        event, teller = self.submission.event, self.submission.teller
+        return (
+            event is not None
+            and teller is not None
+            and teller.is_content(digest, *identity.content_of(event))
+        )
 
 
 def admit(
@@ -127,8 +157,8 @@ def admit(
     conflicting when its content differs. `wake` is the tenant for whom the roll-up is asked for in
     the same transaction; None for imports, which roll up themselves at their end.
     """
-    candidates: dict[Identity, _Candidate] = {}
-    repeats: list[tuple[Identity, _Candidate]] = []
+    candidates: dict[tuple[str, str], _Candidate] = {}
+    repeats: list[tuple[tuple[str, str], _Candidate]] = []
     doubts: list[_Doubt] = []
     for submission in submissions:
         refusal = _first_fault(submission, now=now, check_age=check_age)
@@ -137,45 +167,61 @@ def admit(
             doubts.append(_doubt(submission, refusal))
             continue
         candidate = _Candidate(
-            submission=submission, teller=teller, event=event, digest=teller.digest_of(event)
+            submission=submission,
+            teller=teller,
+            event=event,
+            identity=identity.event_identity(source=event.source, event_id=event.id),
+            digest=teller.digest_of(event),
         )
-        name = (teller.id_text, event.source, event.id)
+        name = (teller.id_text, candidate.identity)
         if name in candidates:
             repeats.append((name, candidate))
         else:
             candidates[name] = candidate
-    # Every caller inserts in the same order, so that two with the same events cannot deadlock.
-    names = sorted(candidates)
-    not_new = _store([candidates[name] for name in names], now=now, wake=wake)
-    taken = [names[position] for position in not_new]
-    digests = known_digests(
-        identities=[*taken, *{doubt.known_as for doubt in doubts if doubt.known_as is not None}]
-    )
+    names = list(candidates)
+    known = _store(list(candidates.values()), now=now, wake=wake)
+    digests = {names[place]: digest for place, digest in known.items()}
+    doubtful = {doubt.known_as for doubt in doubts if doubt.known_as is not None}
+    digests |= known_digests(sorted(doubtful - digests.keys()))
 
     duplicates = 0
     rejected: list[tuple[Submission, Refusal]] = []
-    for name in taken:
-        if candidates[name].digest == digests.get(name):
+    for place, digest in known.items():
+        candidate = candidates[names[place]]
+        if candidate.is_known_as(digest):
             duplicates += 1
         else:
-            rejected.append((candidates[name].submission, _conflict()))
+            rejected.append((candidate.submission, conflict()))
     for name, candidate in repeats:
-        if candidate.digest == digests.get(name, candidates[name].digest):
+        if candidate.is_known_as(digests.get(name, candidates[name].digest)):
             duplicates += 1
         else:
-            rejected.append((candidate.submission, _conflict()))
+            rejected.append((candidate.submission, conflict()))
     for doubt in doubts:
-        known = None if doubt.known_as is None else digests.get(doubt.known_as)
-        if known is None:
+        known_digest = None if doubt.known_as is None else digests.get(doubt.known_as)
+        if known_digest is None:
             rejected.append((doubt.submission, doubt.refusal))
-        elif known == doubt.digest:
+        elif doubt.is_known_as(known_digest):
             duplicates += 1
         else:
-            rejected.append((doubt.submission, _conflict()))
+            rejected.append((doubt.submission, conflict()))
+    return finished(
+        accepted=len(names) - len(known), duplicates=duplicates, rejected=rejected, now=now
+    )
+
+
+def finished(
+    *,
+    accepted: int,
+    duplicates: int,
+    rejected: list[tuple[Submission, Refusal]],
+    now: datetime,
+) -> IngestResult:
+    """Keep what was rejected for its tenant to see, and tell what became of all."""
     rejected.sort(key=lambda item: item[0].index)
     _quarantine(rejected, now=now)
     return IngestResult(
-        accepted=len(names) - len(taken),
+        accepted=accepted,
         duplicates=duplicates,
         rejected=[
             RejectedItem(
@@ -204,81 +250,57 @@ def _doubt(submission: Submission, refusal: Refusal | None) -> _Doubt:
     if refusal is None:
         raise ValueError("a submission holds an event or a refusal")
     event, teller = submission.event, submission.teller
-    digest = None if event is None or teller is None else teller.digest_of(event)
     source, event_id = (event.source, event.id) if event else (refusal.source, refusal.id)
     known_as = None
     if teller is not None and source is not None and event_id is not None:
-        known_as = (teller.id_text, source, event_id)
-    return _Doubt(submission=submission, refusal=refusal, digest=digest, known_as=known_as)
-
-
-def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None) -> list[int]:
-    """Insert those whose identity is new; gives the positions of the others."""
-    if not candidates:
-        return []
-    batch_id = ids.new_id()
-    with cursor() as execution:
-        execution.execute(
-            """
-            WITH incoming AS MATERIALIZED (
-                SELECT * FROM unnest(
-                    %(tenants)s::uuid[], %(sources)s::text[], %(ids)s::text[],
-                    %(digests)s::bytea[], %(apps)s::uuid[], %(types)s::text[],
-                    %(times)s::timestamptz[], %(days)s::date[], %(users)s::bytea[],
-                    %(kinds)s::text[], %(counts)s::bigint[], %(devices)s::bytea[],
-                    %(values)s::numeric[]
-                ) WITH ORDINALITY AS event (
-                    tenant_id, source, event_id, digest, app_id, type,
-                    occurred_at, day, user_hash, kind, count, device_hash, value, position)
-            ), identified AS (
-                INSERT INTO metering_event_key (tenant_id, source, event_id, digest, received_at)
-                SELECT tenant_id, source, event_id, digest, %(now)s FROM incoming ORDER BY position
-                ON CONFLICT DO NOTHING
-                RETURNING tenant_id, source, event_id
-            ), fresh AS MATERIALIZED (
-                SELECT incoming.* FROM incoming JOIN identified USING (tenant_id, source, event_id)
-            ), stored AS (
-                INSERT INTO metering_event (
-                    tenant_id, received_at, batch_id, position, app_id, source, event_id, type,
-                    occurred_at, day, user_hash, kind, count, device_hash, value)
-                SELECT tenant_id, %(now)s, %(batch)s::uuid, position, app_id, source, event_id, type,
-                       occurred_at, day, user_hash, kind, count, device_hash, value
-                  FROM fresh
-            ), batches AS (
-                INSERT INTO metering_batch (tenant_id, id, received_at, events)
-                SELECT tenant_id, %(batch)s::uuid, %(now)s, count(*) FROM fresh GROUP BY tenant_id
-            )
-            SELECT position FROM incoming EXCEPT SELECT position FROM fresh
-            """,
-            {
-                "now": now,
-                "batch": str(batch_id),
-                "tenants": plain_array(each.teller.id_text for each in candidates),
-                "sources": text_array(each.event.source for each in candidates),
-                "ids": text_array(each.event.id for each in candidates),
-                "digests": bytea_array(each.digest for each in candidates),
-                "apps": plain_array(each.submission.app_id for each in candidates),
-                "types": text_array(each.event.type for each in candidates),
-                # The "T" form has no space, so that it needs no quotes in an array.
-                "times": plain_array(each.event.time.isoformat() for each in candidates),
-                "days": plain_array(each.teller.day_of(each.event.time) for each in candidates),
-                "users": bytea_array(
-                    each.teller.told_hash_of(each.event.user) for each in candidates
-                ),
-                "kinds": text_array(each.event.dimensions for each in candidates),
-                "counts": plain_array(each.event.count for each in candidates),
-                "devices": bytea_array(
-                    each.teller.told_hash_of(each.event.device) for each in candidates
-                ),
-                "values": plain_array(
-                    "NULL" if each.event.value is None else each.event.value for each in candidates
-                ),
-            },
+        known_as = (
+            teller.id_text,
+            identity.event_identity(source=source, event_id=event_id),
         )
-        not_new = sorted(position - 1 for (position,) in execution.fetchall())
-    if wake is not None and len(not_new) < len(candidates):
-        jobs.enqueue(kind=ROLL_UP, key=f"batch:{batch_id}", payload={}, tenant_id=wake)
-    return not_new
+    return _Doubt(submission=submission, refusal=refusal, known_as=known_as)
+
+
+def _store(candidates: Sequence[_Candidate], *, now: datetime, wake: UUID | None) -> dict[int, str]:
+    """Insert those whose identity is new; gives the places and known digests of the others."""
+    if not candidates:
+        return {}
+    batch_id = ids.new_id()
+    groups: dict[Group, Group] = {}
+    columns = Columns(
+        groups=[groups.setdefault(group, group) for group in map(_group_of, candidates)],
+        identities=[each.identity for each in candidates],
+        digests=[each.digest for each in candidates],
+        event_ids=[each.event.id for each in candidates],
+        # The "T" form has no space, so that it needs no quotes in an array.
+        times=[each.event.time.isoformat() for each in candidates],
+        users=[each.teller.told_hash_of(each.event.user) for each in candidates],
+        counts=[each.event.count for each in candidates],
+        devices=[each.teller.told_hash_of(each.event.device) for each in candidates],
+        readings=[
+            "NULL" if each.event.value is None else str(each.event.value) for each in candidates
+        ],
+    )
+    known = store_events(columns, batch_id=batch_id, now=now)
+    if wake is not None and len(known) < len(candidates):
+        ask_for_roll_up(batch_id=batch_id, tenant_id=wake)
+    return known
+
+
+def ask_for_roll_up(*, batch_id: UUID, tenant_id: UUID) -> None:
+    """Have the batch folded, once the caller's transaction has committed."""
+    jobs.enqueue(kind=ROLL_UP, key=f"batch:{batch_id}", payload={}, tenant_id=tenant_id)
+
+
+def _group_of(candidate: _Candidate) -> Group:
+    event, teller = candidate.event, candidate.teller
+    return Group(
+        tenant_id=teller.id_text,
+        app_id=str(candidate.submission.app_id),
+        source=event.source,
+        type=event.type,
+        kind=event.dimensions,
+        day=teller.day_of(event.time),
+    )
 
 
 def _quarantine(rejected: Sequence[tuple[Submission, Refusal]], *, now: datetime) -> None:
@@ -336,7 +358,8 @@ def _hash_for_nobody(user: str) -> bytes:
     return identity.user_hash(key=key, user=user)
 
 
-def _conflict() -> Refusal:
+def conflict() -> Refusal:
+    """What is told of an event whose identity has other content already."""
     return Refusal(
         code="conflicting_duplicate",
         detail="An event of this source and id was accepted with other content; "

@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from kernel.errors import Invalid
+from metering.ingest.stored import EVENTS
 from metering.meters.domain import ACTIVE_USERS, METERS, counting_rules
 from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
@@ -14,7 +15,7 @@ from work.connections import cursor
 
 _FACTS: Final = f"""
     facts AS MATERIALIZED (
-        SELECT {FACTS} FROM metering_event
+        SELECT {FACTS} FROM {EVENTS} AS event
          WHERE tenant_id = %(tenant)s::uuid
            AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
     )"""  # noqa: S608  # nothing from outside

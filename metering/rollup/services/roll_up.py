@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from metering.ingest.domain.array_literals import plain_array
+from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
     ACTIVE_USERS,
     METERS,
@@ -32,7 +33,7 @@ _CLAIMED: Final = """
     )"""
 _FACTS: Final = f"""
     facts AS MATERIALIZED (
-        SELECT {FACTS} FROM claimed JOIN metering_event USING (tenant_id, received_at, batch_id)
+        SELECT {FACTS} FROM claimed JOIN {EVENTS} AS event USING (tenant_id, received_at, batch_id)
     )"""  # noqa: S608  # nothing from outside
 
 
@@ -208,7 +209,7 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
         f"""
         WITH {_CLAIMED}
         SELECT DISTINCT type, kind
-          FROM claimed JOIN metering_event event USING (tenant_id, received_at, batch_id)
+          FROM claimed JOIN {SORTS} AS sort USING (tenant_id, received_at, batch_id)
         """,  # noqa: S608  # nothing from outside
         claimed,
     )
