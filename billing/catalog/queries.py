@@ -55,7 +55,7 @@ def price_of(*, price_id: UUID, document: Mapping[str, Any]) -> PriceTerms:
     """The parsed terms of a stored price of a contract, which never changes either."""
     terms = _parsed_prices.get(price_id)
     if terms is None:
-        terms = parse_plan_price(document, known_meters=None)  # they were checked when it was stored
+        terms = parse_plan_price(document, known_meters=None)  # checked when it was stored
         _parsed_prices[price_id] = terms
     return terms
 

@@ -29,7 +29,11 @@ def with_overrides(
             if day is not None and version.starts_on < day < ends_on
         }
         for day in sorted({version.starts_on, *days}):
-            taken = replace(on_day(version, overrides, day=day), starts_on=day)
+            taken = replace(
+                on_day(version, overrides, day=day),
+                starts_on=day,
+                cuts=version.cuts and day == version.starts_on,
+            )
             if day == version.starts_on or _differ(held[-1], taken):
                 held.append(taken)
     return held

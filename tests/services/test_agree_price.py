@@ -15,6 +15,7 @@ from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.services.preview_next_invoice import preview_next_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.subscriptions.domain import AskedChange, ChangeKind
+from billing.subscriptions.models import SubscriptionPrice
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from tenants.queries import trail_of
 from tenants.scope import system_scope
@@ -260,3 +261,19 @@ def test_the_day_it_was_agreed_on_stays_in_the_trail(acme: CreatedTenant) -> Non
     with system_scope(purpose="test"):
         entries = trail_of(tenant_id=acme.id, limit=5)
     assert "subscription.price_agreed" in [entry.action for entry in entries]
+
+
+def test_an_addon_stays_one_of_its_group(acme: CreatedTenant) -> None:
+    """How a price stands in its plan needs not be said again, and can't be changed."""
+    addon = {"key": "history", "model": "flat", "amount": "500", "addon": True, "group": "history"}
+    a_plan({**STANDARD, "key": "large", "prices": [*STANDARD["prices"], addon]})
+    tenant = a_tenant("bravo", apps=("b",))
+    a_subscription(tenant, plan="large", starts_on=date(2026, 4, 1))
+    cheaper = {"model": "flat", "amount": "400"}
+    agree(tenant, "history", cheaper, "2026-04-01")
+    with system_scope(purpose="test"):
+        (document,) = SubscriptionPrice.objects.values_list("document", flat=True)
+    assert document == {**addon, **cheaper}
+    with pytest.raises(Invalid) as refused:
+        agree(tenant, "history", {**cheaper, "group": "rooms"}, "2026-05-01")
+    assert (refused.value.code, refused.value.field) == ("addon_differs", "price.group")

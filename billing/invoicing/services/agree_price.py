@@ -20,6 +20,7 @@ from tenants import audit
 
 _ONE_DAY: Final = timedelta(days=1)
 _LONGEST_CLAUSE: Final = 4000
+_STANDING: Final = ("timing", "addon", "stacking", "group")
 _LAST_YEAR: Final = 9000
 
 
@@ -140,7 +141,9 @@ def _own_price(row: Subscription, held: HeldVersion, key: str) -> PriceTerms:
 
 def _replacement(agreed: AgreedPrice, own: PriceTerms) -> PriceTerms:
     assert agreed.document is not None  # noqa: S101  # the caller looked
-    document = {"key": own.key, **agreed.document}
+    # How the price stands in its plan stays, unless the contract says it again.
+    kept = {name: own.document[name] for name in _STANDING if name in own.document}
+    document = {"key": own.key, **kept, **agreed.document}
     price = parse_plan_price(document, known_meters=frozenset(METERS))
     if price.key != own.key:
         raise Invalid(
@@ -154,13 +157,13 @@ def _replacement(agreed: AgreedPrice, own: PriceTerms) -> PriceTerms:
             f"price.timing is {price.timing}, the plan bills {own.key} {own.timing}; write that.",
             field="price.timing",
         )
-    if price.addon != own.addon:
-        word = "is" if own.addon else "is no"
-        raise Invalid(
-            "addon_differs",
-            f"price.addon differs: {own.key} {word} add-on of the plan; write the same.",
-            field="price.addon",
-        )
+    for name in _STANDING[1:]:
+        if getattr(price, name) != getattr(own, name):
+            raise Invalid(
+                "addon_differs",
+                f"price.{name} differs from the plan's; leave it out.",
+                field=f"price.{name}",
+            )
     return price
 
 
