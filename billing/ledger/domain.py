@@ -7,6 +7,7 @@ its entries sum to zero in every currency.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from kernel.errors import Invalid
@@ -34,6 +35,28 @@ class BalanceKind(StrEnum):
     VOUCHER = "voucher"
     GIFT = "gift"
     CASH = "cash"
+
+
+LOWEST_PRIORITY = 1000
+"""The last place in which a balance may pay; 0 is the usual one, below it comes earlier."""
+
+
+def draw_order(
+    *,
+    priority: int,
+    kind: BalanceKind,
+    expires_at: datetime | None,
+    granted_at: datetime,
+) -> tuple[int, int, bool, datetime, datetime]:
+    """Sorts lots into the order in which they pay: the lower priority first, then voucher, gift, cash
+    (contract section 4); of one kind what ends first, then the oldest."""
+    return (
+        priority,
+        list(BalanceKind).index(kind),
+        expires_at is None,
+        expires_at or granted_at,
+        granted_at,
+    )
 
 
 BALANCE_ACCOUNTS: dict[BalanceKind, Account] = {

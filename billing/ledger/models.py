@@ -80,6 +80,7 @@ class JournalEntry(models.Model):
 class BalanceLot(models.Model):
     """A part of a tenant's prepaid balance: where it came from, what is left, when it ends.
 
+    `priority` and `scope` tell when it pays and what: see `draw_order` and `CreditScope`.
     (tenant, source) is unique, so nothing is credited twice. What is left of all lots of a kind is
     what the kind's ledger account says.
     """
@@ -93,6 +94,8 @@ class BalanceLot(models.Model):
     left_minor = models.BigIntegerField()
     granted_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
+    priority = models.SmallIntegerField(default=0, db_default=0)
+    scope = models.JSONField(default=dict, db_default={})
 
     class Meta:
         constraints: ClassVar = [

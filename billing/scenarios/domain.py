@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from billing.ledger.domain import BalanceKind
+from billing.rating.adjustments.credits import CreditScope, read_scope
 from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind, EffectiveWhen
 from kernel.decimals import parse_decimal
 from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
@@ -74,6 +75,8 @@ class Grant:
     kind: BalanceKind
     amount: Decimal
     expires_at: datetime | None
+    priority: int
+    scope: CreditScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +308,8 @@ def _grant(step: Mapping[str, Any], _: str) -> Action:
         kind=BalanceKind(_choice(step, "kind", ["cash", "gift", "voucher"])),
         amount=_decimal(step, "amount"),
         expires_at=None if expires is None else _instant(step, "expires_at"),
+        priority=_whole(step, "priority", default=0),
+        scope=read_scope(step.get("scope")),
     )
 
 
@@ -365,6 +370,13 @@ def _place(values: Mapping[str, Any], name: str) -> int:
     value = values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise Invalid("not_a_place", _ask(name, "a whole number from 1"), field=name)
+    return value
+
+
+def _whole(values: Mapping[str, Any], name: str, *, default: int) -> int:
+    value = values.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Invalid("not_whole", _ask(name, "a whole number"), field=name)
     return value
 
 

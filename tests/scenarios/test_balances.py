@@ -131,3 +131,95 @@ def test_what_can_not_be_credited_is_refused(
 ) -> None:
     error = refused(a_story(*beginning("plain"), *steps, plans=[PLAN]), tmp_path)
     assert (error["step"], error["code"]) == (1 + len(steps), code)
+
+
+USAGE = {
+    "key": "dau",
+    "meter": "dau",
+    "scope": "app",
+    "period_aggregation": "max_day",
+    "model": "per_unit",
+    "unit_price": "10",
+}
+MIXED = a_plan("plain", BASE, USAGE)
+
+
+def scoped(kind: str, amount: str, **fields: Any) -> dict[str, Any]:
+    return at("03-02", "grant", tenant="acme", kind=kind, amount=amount, **fields)
+
+
+def paid_with(tmp_path: Path, *grants: dict[str, Any]) -> dict[str, Any]:
+    """April's document: 50.00 of usage and 310.00 of the base, after these grants."""
+    return played(
+        a_story(
+            *beginning("plain"),
+            *grants,
+            at("03-05T12:00", "usage", app="chat", meter="dau", day="2026-03-05", value="5"),
+            at("04-02", "advance"),
+            plans=[MIXED],
+        ),
+        tmp_path,
+    )
+
+
+def test_a_scope_limits_what_a_balance_pays(tmp_path: Path) -> None:
+    result = paid_with(tmp_path, scoped("gift", "400.00", scope={"prices": ["dau"]}))
+    assert (result["invoices"][1]["due"], result["balances"]["acme"]["gift"]) == (
+        "310.00",
+        "350.00",
+    )
+
+    result = paid_with(tmp_path, scoped("gift", "400.00", scope={"apps": ["chat"]}))
+    assert result["invoices"][1]["due"] == "310.00"
+
+    result = paid_with(tmp_path, scoped("gift", "400.00", scope={"plans": ["plain"]}))
+    assert (result["invoices"][1]["due"], result["balances"]["acme"]["gift"]) == ("0.00", "40.00")
+
+
+def test_a_balance_for_everything_leaves_the_rest_to_one_for_a_single_price(
+    tmp_path: Path,
+) -> None:
+    result = paid_with(
+        tmp_path,
+        scoped("voucher", "310.00"),
+        scoped("cash", "100.00", scope={"prices": ["dau"]}),
+    )
+    # The voucher comes first and takes the base, which the cash may not pay.
+    assert result["invoices"][1]["status"] == "paid"
+    assert result["balances"]["acme"]["cash"] == "50.00"
+
+
+def test_a_lower_priority_pays_first(tmp_path: Path) -> None:
+    result = paid_with(
+        tmp_path,
+        scoped("voucher", "300.00"),
+        scoped("gift", "100.00", priority=5),
+        scoped("cash", "100.00", priority=-1),
+    )
+    assert {kind: result["balances"]["acme"][kind] for kind in ("cash", "gift", "voucher")} == {
+        "cash": "0.00",
+        "gift": "100.00",
+        "voucher": "40.00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"priority": 1001}, "out_of_range"),
+        ({"priority": "1"}, "not_whole"),
+        ({"priority": True}, "not_whole"),
+        ({"scope": []}, "bad_scope"),
+        ({"scope": {"prices": []}}, "bad_scope"),
+        ({"scope": {"prices": [1]}}, "bad_scope"),
+        ({"scope": {"price": ["dau"]}}, "bad_scope"),
+        ({"scope": {"prices": ["dua"]}}, "unknown_scope"),
+        ({"scope": {"prices": ["dau"], "plans": ["plian"]}}, "unknown_scope"),
+        ({"scope": {"apps": ["chta"]}}, "unknown_scope"),
+    ],
+)
+def test_a_wrong_scope_or_priority_is_refused(
+    fields: dict[str, Any], code: str, tmp_path: Path
+) -> None:
+    story = a_story(*beginning("plain"), scoped("gift", "1.00", **fields), plans=[MIXED])
+    assert refused(story, tmp_path)["code"] == code

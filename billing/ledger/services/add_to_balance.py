@@ -1,6 +1,8 @@
 """Keep what a tenant has to its credit; the caller posts where it came from."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from billing.ledger.domain import BalanceKind
@@ -17,6 +19,8 @@ def add_to_balance(
     source: str,
     now: datetime,
     expires_at: datetime | None = None,
+    priority: int = 0,
+    scope: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
     """Add a lot in the caller's scope; nothing for a zero amount.
 
@@ -35,4 +39,6 @@ def add_to_balance(
         left_minor=amount.minor,
         granted_at=now,
         expires_at=expires_at,
+        priority=priority,
+        scope=dict(scope),
     )

@@ -1,14 +1,21 @@
 """Give a tenant a balance: cash that it paid in, a gift, or a voucher that ends."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from billing.ledger.domain import BalanceKind, grant_postings
+from billing.catalog.models import Plan, PlanVersion
+from billing.ledger.domain import LOWEST_PRIORITY, BalanceKind, grant_postings
 from billing.ledger.services import NewTransaction, add_to_balance, post_transaction
+from billing.rating.adjustments.credits import CreditScope
 from kernel import ids
 from kernel.errors import Invalid
 from kernel.money import Money
 from tenants import audit
+from tenants.models import App
+
+ANYTHING = CreditScope()
+"""No limit to what a balance may pay."""
 
 
 def grant_balance(
@@ -20,15 +27,28 @@ def grant_balance(
     reason: str,
     now: datetime,
     actor: str,
+    priority: int = 0,
+    scope: CreditScope = ANYTHING,
 ) -> None:
     """Add a lot and post it, in the caller's scope; later invoices are paid from it.
 
-    From `expires_at` on it pays nothing. Raises Invalid `amount_not_positive`, `expires_in_past`.
+    From `expires_at` on it pays nothing. Lots of a lower `priority` pay first, and one with a limited
+    `scope` pays at most the share of an invoice's lines that it covers, their tax included.
+
+    Raises Invalid `amount_not_positive`, `expires_in_past`, `out_of_range`, and `unknown_scope` for a
+    key of a price, plan or app of this tenant that is nowhere known.
     """
     if amount.minor <= 0:
         raise Invalid("amount_not_positive", "amount is not above zero.", field="amount")
     if expires_at is not None and expires_at <= now:
         raise Invalid("expires_in_past", "expires_at is not ahead.", field="expires_at")
+    if abs(priority) > LOWEST_PRIORITY:
+        raise Invalid(
+            "out_of_range",
+            f"priority is a whole number from -{LOWEST_PRIORITY} to {LOWEST_PRIORITY}.",
+            field="priority",
+        )
+    _check_known(scope, tenant_id=tenant_id)
     grant_id = ids.new_id()
     post_transaction(
         transaction=NewTransaction(
@@ -47,6 +67,8 @@ def grant_balance(
         source=f"grant:{grant_id}",
         now=now,
         expires_at=expires_at,
+        priority=priority,
+        scope=scope.told(),
     )
     audit.record(
         audit.Entry(
@@ -58,8 +80,36 @@ def grant_balance(
                 "kind": kind.value,
                 "amount": f"{amount}",
                 "expires_at": expires_at.isoformat() if expires_at else None,
+                "priority": priority,
+                "scope": scope.told(),
             },
             reason=reason,
         ),
         now=now,
+    )
+
+
+def _check_known(scope: CreditScope, *, tenant_id: UUID) -> None:
+    """A key that is misspelt would be money that never pays anything."""
+    for name, wanted, known in (
+        ("apps", scope.apps, lambda: App.objects.filter(tenant_id=tenant_id, key__in=scope.apps)),
+        ("plans", scope.plans, lambda: Plan.objects.filter(key__in=scope.plans)),
+    ):
+        missing = wanted - set(known().values_list("key", flat=True)) if wanted else set()
+        if missing:
+            raise _unknown(name, missing)
+    if scope.prices:
+        documents = PlanVersion.objects.values_list("document", flat=True)
+        if scope.plans:
+            documents = documents.filter(plan__key__in=scope.plans)
+        priced = {price["key"] for document in documents for price in document["prices"]}
+        missing = scope.prices - priced - {"plan:minimum"}
+        if missing:
+            raise _unknown("prices", missing)
+
+
+def _unknown(name: str, missing: Iterable[str]) -> Invalid:
+    keys = ", ".join(sorted(missing))
+    return Invalid(
+        "unknown_scope", f"scope.{name} names {keys[:200]}, which is not known.", field="scope"
     )

@@ -1,19 +1,26 @@
-"""Pay an issued invoice from the tenant's balance: voucher, then gift, then cash."""
+"""Pay an issued invoice from the tenant's balance: by priority, then voucher, gift and cash."""
 
 from collections import defaultdict
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from billing.invoicing.domain import InvoiceStatus, check_transition
-from billing.invoicing.models import Invoice
-from billing.ledger.domain import BalanceKind, draw_postings
+from billing.invoicing.models import Invoice, InvoiceLine
+from billing.ledger.domain import BalanceKind, draw_order, draw_postings
 from billing.ledger.models import BalanceLot
 from billing.ledger.services import NewTransaction, post_transaction
 from billing.payments.models import BalanceDraw
 from billing.payments.services.book_payment import lock_invoice, outstanding_of
+from billing.rating.adjustments.credits import (
+    PayableLine,
+    ScopedCredit,
+    drawn_credits,
+    read_scope,
+)
 from kernel import ids
+from kernel.allocation import allocate
 from kernel.money import Money
 from tenants.scope import system_scope
 from work import outbox
@@ -42,7 +49,7 @@ def pay_issued_from_balance(*, issued_at: datetime) -> int:
 def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Money:
     """Draw what the invoice needs from the tenant's lots, in the caller's scope; gives the sum.
 
-    Of one kind, what ends first goes first, then the oldest. Once for each invoice: what is granted
+    In the order of `draw_order`; a lot with a limited scope pays lines that it covers. Once for each invoice: what is granted
     after its issue waits for the next one. Raises NotFound `invoice_not_found`.
     """
     invoice = lock_invoice(invoice_id=invoice_id, tenant_id=tenant_id)
@@ -50,22 +57,32 @@ def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Mon
     nothing = Money.zero(invoice.currency)
     if not needed or BalanceDraw.objects.filter(tenant_id=tenant_id, invoice=invoice).exists():
         return nothing
-    lots = list(
+    lots = sorted(
         _usable(now=now)
         .filter(tenant_id=tenant_id, currency=invoice.currency)
         .select_for_update()
-        .order_by(F("expires_at").asc(nulls_last=True), "granted_at", "id")
+        .order_by("id"),
+        key=lambda lot: draw_order(
+            priority=lot.priority,
+            kind=BalanceKind(lot.kind),
+            expires_at=lot.expires_at,
+            granted_at=lot.granted_at,
+        ),
     )
-    rank = list(BalanceKind)
-    lots.sort(key=lambda lot: rank.index(BalanceKind(lot.kind)))
+    parts = drawn_credits(
+        [
+            ScopedCredit(left=Money(lot.left_minor, lot.currency), scope=read_scope(lot.scope))
+            for lot in lots
+        ],
+        lines=_payable_lines(invoice),
+        outstanding=needed,
+    )
     draws: list[BalanceDraw] = []
     drawn: dict[BalanceKind, Money] = defaultdict(lambda: nothing)
-    for lot in lots:
-        part = min(needed, Money(lot.left_minor, lot.currency))
+    for lot, part in zip(lots, parts, strict=True):
         if not part:
-            break
+            continue
         lot.left_minor -= part.minor
-        needed -= part
         drawn[BalanceKind(lot.kind)] += part
         draws.append(
             BalanceDraw(
@@ -94,6 +111,23 @@ def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Mon
         now=now,
     )
     return Money(paid, invoice.currency)
+
+
+def _payable_lines(invoice: Invoice) -> list[PayableLine]:
+    """The invoice's lines with their share of what discounts and tax made of the subtotal."""
+    rows = list(
+        InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice=invoice)
+        .order_by("position")
+        .values_list("key", "plan_version__plan__key", "app_key", "amount_minor")
+    )
+    nothing = Money.zero(invoice.currency)
+    changed = Money(invoice.total_minor - invoice.subtotal_minor, invoice.currency)
+    weights = [abs(minor) for _, _, _, minor in rows]
+    shares = allocate(changed, weights) if changed and any(weights) else [nothing] * len(rows)
+    return [
+        PayableLine(price=key, plan=plan, app=app, gross=Money(minor, invoice.currency) + share)
+        for (key, plan, app, minor), share in zip(rows, shares, strict=True)
+    ]
 
 
 def _usable(*, now: datetime) -> QuerySet[BalanceLot]:

@@ -229,6 +229,8 @@ class _Player:
                 kind=action.kind,
                 amount=_money(action.amount, currency),
                 expires_at=action.expires_at,
+                priority=action.priority,
+                scope=action.scope,
                 reason="",
                 now=self._now,
                 actor=ACTOR,
