@@ -1,7 +1,7 @@
 # Everything below needs Python 3.11 or later and nothing else. `make help` tells the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check bench format messages lock
+.PHONY: help setup run test test-slow mutation check bench format messages lock
 
 VENV := .venv/bin/python
 # Which tests; for example `make test TESTS=tests/domain`.
@@ -28,6 +28,10 @@ test: setup  ## the test suite
 
 test-slow: setup  ## the crash and load tests that take minutes
 	@exec $(VENV) -m pytest -m slow $(TESTS)
+
+mutation: setup  ## changes the core line by line and counts the changes that no test notices (half an hour)
+	@$(VENV) -m mutmut run
+	@$(VENV) -m mutmut results
 
 check: setup  ## format, lint, types, import rules, templates, migrations, translations, OpenAPI
 	@exec $(VENV) -m config.checks
