@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing.invoicing.services import request_change
+from billing.invoicing.services import migrate_plan, request_change
 from billing.invoicing.services.carry_out_change import carry_out_change
 from billing.invoicing.services.fail_run import fail_run
 from billing.invoicing.services.print_invoice import print_invoice
@@ -31,6 +31,17 @@ def change_subscription(job: JobRun) -> Result:
     """Do a change that was asked for over the web."""
     state = carry_out_change(change_id=UUID(str(job.payload["change_id"])), now=job.now)
     return {"state": state.value}
+
+
+@job_kind(migrate_plan.KIND, lease_seconds=300, max_attempts=5)
+def migrate(job: JobRun) -> Result:
+    """Move the subscriptions of a recorded migration."""
+    done = migrate_plan.execute_migration(
+        migration_id=UUID(str(job.payload["migration_id"])),
+        now=job.now,
+        on_progress=job.progress,
+    )
+    return {"moved": done.moved, "left_out": sum(done.left_out.values())}
 
 
 @subscriber("invoice.finalized", kind="billing.print_invoice")

@@ -70,6 +70,28 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlans:
+    """Plans, or new versions of them, that come into the catalogue later."""
+
+    plans: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrate:
+    """Subscriptions of one version of a plan that are moved to another version of it or of `to_plan`.
+
+    Of `tenants` only, unless that is empty.
+    """
+
+    plan: str
+    from_number: int
+    to_plan: str
+    to_number: int
+    when: EffectiveWhen
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     tenant: str
     kind: BalanceKind
@@ -94,7 +116,17 @@ class Advance:
 
 
 Action: TypeAlias = (
-    CreateTenant | Subscribe | SetUsage | SendEvents | Change | Grant | Pay | Credit | Advance
+    CreateTenant
+    | Subscribe
+    | SetUsage
+    | SendEvents
+    | Change
+    | LoadPlans
+    | Migrate
+    | Grant
+    | Pay
+    | Credit
+    | Advance
 )
 
 
@@ -109,9 +141,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A checked story; `steps` in the order in which they happen."""
+    """A checked story; `steps` in the order in which they happen.
+
+    `plan_defaults` are what plans have that don't say it themselves.
+    """
 
     currency: str
+    plan_defaults: Mapping[str, str]
     plans: tuple[Mapping[str, Any], ...]
     steps: tuple[Step, ...]
 
@@ -170,7 +206,7 @@ def read_story(document: object) -> Story:
             ),
             step=steps[-1].index,
         )
-    return Story(currency=currency, plans=plans, steps=tuple(steps))
+    return Story(currency=currency, plan_defaults=defaults, plans=plans, steps=tuple(steps))
 
 
 def _step(index: int, step: Mapping[str, Any], *, timezone: str) -> Step:
@@ -297,6 +333,20 @@ def _change(kind: ChangeKind) -> Callable[[Mapping[str, Any], str], Action]:
     return read
 
 
+def _migrate(step: Mapping[str, Any], _: str) -> Action:
+    tenants = step.get("tenants") or []
+    if not isinstance(tenants, list) or not all(isinstance(key, str) for key in tenants):
+        raise Invalid("not_a_list", "tenants must be a list of tenant keys.", field="tenants")
+    return Migrate(
+        plan=_text(step, "plan"),
+        from_number=_place(step, "from"),
+        to_plan=_text(step, "to_plan", default=_text(step, "plan")),
+        to_number=_place(step, "to"),
+        when=EffectiveWhen(_choice(step, "when", list(EffectiveWhen), default="period_end")),
+        tenants=tuple(tenants),
+    )
+
+
 def _when(step: Mapping[str, Any]) -> EffectiveWhen:
     return EffectiveWhen(_choice(step, "when", list(EffectiveWhen), default="now"))
 
@@ -333,6 +383,8 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any], str], Action]] = {
     "usage": _usage,
     "events": _events,
     **{kind.value: _change(kind) for kind in ChangeKind},
+    "load_plans": lambda step, _: LoadPlans(plans=tuple(_objects(step, "plans"))),
+    "migrate": _migrate,
     "grant": _grant,
     "pay": _pay,
     "credit_note": _credit_note,

@@ -1,5 +1,6 @@
 """Play a story: its steps through the services, and what falls due between them by billing runs."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import singledispatchmethod
 from typing import Any, Final
@@ -9,6 +10,11 @@ from zoneinfo import ZoneInfo
 from billing.catalog.services import load_plans
 from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.migrate_plan import (
+    NewMigration,
+    execute_migration,
+    start_migration,
+)
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.payments.domain import Gateway, Method
 from billing.payments.services.book_payment import (
@@ -27,6 +33,8 @@ from billing.scenarios.domain import (
     CreateTenant,
     Credit,
     Grant,
+    LoadPlans,
+    Migrate,
     Pay,
     SendEvents,
     SetUsage,
@@ -54,7 +62,7 @@ from work.sandbox import sandbox
 
 ACTOR: Final = "scenario"
 _FILLED_BY_SET_UP: Final = ("billing_seller", "billing_ledgeraccount")
-_LOOKS_BACK: Final = (Change, Pay, Credit, Advance)
+_LOOKS_BACK: Final = (Change, Migrate, Pay, Credit, Advance)
 """Steps that act on what billing made: all that is due up to their instant happens before them. Of
 any other step what is due before its instant does, so that steps of one instant come together."""
 _BEFORE_ALL: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -86,7 +94,7 @@ class _Player:
         if self._story.steps:
             self._now = self._story.steps[0].at
         try:
-            self._load_plans()
+            self._load_plans(self._story.plans)
         except DomainError as error:
             raise StepFault(error, step=None) from error
         for step in self._story.steps:
@@ -108,10 +116,10 @@ class _Player:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
             return result_document(at=self._now, currency=self._story.currency)
 
-    def _load_plans(self) -> None:
+    def _load_plans(self, documents: Sequence[Mapping[str, Any]]) -> None:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
             load_plans(
-                documents=self._story.plans,
+                documents=documents,
                 known_meters=frozenset(METERS),
                 now=self._now,
                 actor=ACTOR,
@@ -218,6 +226,27 @@ class _Player:
                 now=self._now,
                 actor=ACTOR,
             )
+
+    @_do.register
+    def _(self, action: LoadPlans) -> None:
+        self._load_plans([{**self._story.plan_defaults, **plan} for plan in action.plans])
+
+    @_do.register
+    def _(self, action: Migrate) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            migration_id = start_migration(
+                migration=NewMigration(
+                    from_plan=action.plan,
+                    from_number=action.from_number,
+                    to_plan=action.to_plan,
+                    to_number=action.to_number,
+                    when=action.when,
+                    tenant_keys=action.tenants,
+                ),
+                now=self._now,
+                actor=ACTOR,
+            )
+        execute_migration(migration_id=migration_id, now=self._now)
 
     @_do.register
     def _(self, action: Grant) -> None:
