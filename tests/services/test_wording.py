@@ -1,9 +1,12 @@
 """Which text was in force: of a plan on a day, for a tenant on a day, and who may know of it."""
 
+import io
+import json
 from datetime import date, datetime
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from billing.catalog import examples
 from billing.catalog.queries import versions_of, wording_on
@@ -23,6 +26,7 @@ from tenants.services.api_keys import create_api_key
 from tenants.services.create_tenant import CreatedTenant
 from tests.api.world import call
 from tests.factories import NOW, STANDARD, a_plan, a_subscription, a_tenant
+from work.commands import CommandFault
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -232,3 +236,24 @@ def test_the_cohort_of_a_version(acme: CreatedTenant) -> None:
     assert [each.tenant_key for each in old.rows] == ["acme"]
     assert (new.total, [each.tenant_key for each in new.rows]) == (3, ["t1", "t2"])
     assert [each.tenant_key for each in found.rows] == ["t1"]
+
+
+def test_a_plan_is_offered_by_command(acme: CreatedTenant, negotiated: CreatedTenant) -> None:
+    out = io.StringIO()
+    call_command("offer_plan", "--tenant", "acme", "--plan", "negotiated", "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"tenant": "acme", "plan": "negotiated"}
+    assert "negotiated" in shown_to(acme)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "plan", "code"),
+    [("nobody", "negotiated", "tenant_not_found"), ("acme", "nothing", "plan_not_found")],
+)
+def test_what_is_not_there_is_not_offered(
+    acme: CreatedTenant, negotiated: CreatedTenant, tenant: str, plan: str, code: str
+) -> None:
+    out = io.StringIO()
+    with pytest.raises(CommandFault) as refused:
+        call_command("offer_plan", "--tenant", tenant, "--plan", plan, "--json", stdout=out)
+    assert refused.value.code == code
+    assert json.loads(out.getvalue())["error"]["code"] == code
