@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from console.finance import invoices, overview, payments
+from console.finance import invoices, late_usage, overview, payments
 from console.operations import runs
 from console.sales import plan_comparison, plan_editor, plans, tenants, terms
 from console.search import search
@@ -27,6 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"),
     path("invoices/<uuid:invoice_id>/payment", payments.record, name="record_payment"),
     path("payments/", payments.payment_list, name="payments"),
+    path("late-usage/", late_usage.late_usage, name="late_usage"),
+    path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/new/", runs.new_run, name="new_run"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),

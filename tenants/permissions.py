@@ -22,6 +22,7 @@ class StaffAction(StrEnum):
     PLANS_CHANGE = "plans.change"
     INVOICES_VIEW = "invoices.view"
     PAYMENTS_RECORD = "payments.record"
+    LATE_USAGE_SET = "late_usage.set"
     LEDGER_VIEW = "ledger.view"
     RUNS_VIEW = "runs.view"
     RUNS_START = "runs.start"
@@ -53,6 +54,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.PLANS_CHANGE: frozenset({StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),
     StaffAction.RUNS_VIEW: frozenset(
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}

@@ -68,6 +68,15 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "admin": _("Administrator"),
         "auditor": _("Auditor"),
     },
+    "late_usage": {
+        "next_invoice": _("On the next invoice"),
+        "note": _("On a document of its own"),
+        "waive": _("Not billed"),
+    },
+    "late_outcome": {
+        "adjusted": _("Credit note"),
+        "waived": _("Not billed"),
+    },
     "scope": {
         "ingest": _("Send usage"),
         "read": _("Read"),

@@ -1,18 +1,20 @@
 """Late usage that is not settled yet, as it would be settled now: the preview of its effect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts
+from billing.invoicing.domain import LateUsageOutcome
 from billing.invoicing.late_periods import Late, find_late
-from billing.invoicing.late_usage import recorded_lines
-from billing.invoicing.models import LateUsage
+from billing.invoicing.late_usage import Adjusted, recorded_lines
+from billing.invoicing.models import CreditNote, Invoice, LateUsage
 from billing.subscriptions.domain import LateUsagePolicy, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.errors import NotFound
-from kernel.money import Money
+from kernel.money import Money, total
 from kernel.period import Period
 from metering import queries as metering
 
@@ -25,14 +27,33 @@ _CHUNKS: Final = 10
 class PendingPeriod:
     """A closed period that late usage touches: what was billed, and what would be billed of it now.
 
-    `amount` is the difference in money, zero where the usage changes nothing. `lines` tell it price by
+    `billed` and `rated` are the sums of the lines that change, `amount` is the difference, zero where the
+    usage changes nothing. `lines` tell it price by
     price, as `recorded_lines` gives them.
     """
 
     period: Period
     invoice: str
+    billed: Money
+    rated: Money
     amount: Money
     lines: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledPeriod:
+    """How late usage of a period was settled. `document` is the number of what bills it or gives it
+    back, empty for a waiver."""
+
+    tenant_key: str
+    tenant_name: str
+    timezone: str
+    period: Period
+    amount: Money
+    outcome: str
+    document: str
+    reason: str
+    settled_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +142,39 @@ def late_usage_policy(*, subscription_id: UUID) -> LatePolicy:
     )
 
 
-def settled_late_usage(*, limit: int) -> Sequence[LateUsage]:
-    """How late usage was settled lately, newest first, with tenant and document."""
-    return tuple(
-        LateUsage.objects.exclude(outcome="unchanged")
+def settled_late_usage(*, limit: int) -> Sequence[SettledPeriod]:
+    """How late usage was settled lately, newest first; without what changed no amount."""
+    rows = list(
+        LateUsage.objects.exclude(outcome=LateUsageOutcome.UNCHANGED)
         .select_related("tenant", "document", "subscription")
         .order_by("-settled_at", "-id")[:limit]
     )
+    notes = dict(
+        CreditNote.objects.filter(document__in=[row.document_id for row in rows]).values_list(
+            "document_id", "number"
+        )
+    )
+    return tuple(
+        SettledPeriod(
+            tenant_key=row.tenant.key,
+            tenant_name=row.tenant.name,
+            timezone=row.subscription.timezone,
+            period=Period(row.period_starts_at, row.period_ends_at),
+            amount=Money(row.amount_minor, row.currency),
+            outcome=row.outcome,
+            document=_number(row.document, notes),
+            reason=row.reason,
+            settled_at=row.settled_at,
+        )
+        for row in rows
+    )
+
+
+def _number(document: Invoice | None, notes: Mapping[UUID, str]) -> str:
+    """The invoice's number, or that of the credit note as which it was issued."""
+    if document is None:
+        return ""
+    return document.number or notes.get(document.id, "")
 
 
 def _pending(row: Subscription, late: Late) -> PendingLate:
@@ -144,6 +191,8 @@ def _pending(row: Subscription, late: Late) -> PendingLate:
             PendingPeriod(
                 period=each.billed.period,
                 invoice=each.billed.invoice,
+                billed=_sum_of(each, "billed", currency=currency),
+                rated=_sum_of(each, "rated", currency=currency),
                 amount=each.amount(currency),
                 lines=recorded_lines(each),
             )
@@ -151,4 +200,10 @@ def _pending(row: Subscription, late: Late) -> PendingLate:
         ),
         error_code=late.error.code if late.error else "",
         error_detail=late.error.message if late.error else "",
+    )
+
+
+def _sum_of(adjusted: Adjusted, name: str, *, currency: str) -> Money:
+    return total(
+        (Money.of(line[name], currency) for line in recorded_lines(adjusted)), currency=currency
     )

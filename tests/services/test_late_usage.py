@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing.invoicing.credit_notes import credit_notes
@@ -35,7 +36,8 @@ from kernel import clock
 from kernel.errors import Invalid, NotFound
 from kernel.money import Money
 from metering.services import set_usage
-from tenants.models import AuditRecord
+from tenants.domain import StaffRole
+from tenants.models import AuditRecord, User
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
@@ -466,3 +468,30 @@ def test_killed_again_and_again_or_three_at_once_it_bills_the_same() -> None:
     assert _documents() == undisturbed
     with system_scope(purpose="test"):
         assert pending_late_usage(limit=50).rows == ()
+
+
+def test_staff_see_the_effect_and_set_the_policy() -> None:
+    tenant = a_billed_march()
+    some_usage(tenant, {date(2026, 3, 6): 52})
+    finance = User.objects.create_user("finance@summit.test", "x", staff_role=StaffRole.FINANCE)
+    client = Client()
+    client.force_login(finance, backend="allauth.account.auth_backends.AuthenticationBackend")
+
+    shown = client.get("/console/late-usage/").content.decode()
+    assert "INV-2026-000002" in shown
+    assert "15.00" in shown
+    assert "25.00" in shown
+    assert "10.00" in shown
+
+    with system_scope(purpose="test"):
+        subscription = Subscription.objects.get()
+    address = f"/console/late-usage/{subscription.id}/"
+    assert client.post(address, {"policy": "waive", "reason": ""}).status_code == 422
+    assert client.post(address, {"policy": "waive", "reason": "our fault"}).status_code == 302
+    bill("2026-04-10T00:00:00+08:00")
+
+    shown = client.get("/console/late-usage/").content.decode()
+    assert "No late usage here" in shown
+    assert "our fault" in shown
+    assert client.get("/console/late-usage/?after=nonsense").status_code == 200
+    assert client.get(f"/console/late-usage/{UUID(int=1)}/").status_code == 404
