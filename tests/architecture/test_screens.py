@@ -90,6 +90,7 @@ def test_nobody_else_may_do_anything() -> None:
 
 def test_an_auditor_changes_nothing() -> None:
     changing = {
+        StaffAction.LATE_USAGE_SET,
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,
         StaffAction.PLANS_CHANGE,
