@@ -143,7 +143,7 @@ def a_plan(document: Mapping[str, Any] = STANDARD, **changes: Any) -> str:
     with system_scope(purpose="test"):
         load_plans(
             documents=[{**document, **changes}],
-            known_meters=frozenset(METERS),
+            known_meters=METERS,
             now=NOW,
             actor="test",
         )

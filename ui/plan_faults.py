@@ -41,7 +41,8 @@ _TEXTS: Final[Mapping[str, Text]] = {
     "unknown_meter": _("Choose one of the meters."),
     "unknown_model": _("Choose one of the models."),
     "unknown_price": _("This is not the key of a price of this plan."),
-    "unsupported_aggregation": _("This can't be worked out from daily values; choose another."),
+    "unsupported_aggregation": _("This meter counts no users; choose another."),
+    "unsupported_filter": _("This meter is kept by no property; empty this."),
     "up_to_not_increasing": _("Write a bound above that of the tier before."),
 }
 

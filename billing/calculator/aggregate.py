@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from billing.calculator.reading import Case
-from billing.rating.aggregations import PeriodAggregation
+from billing.rating.aggregations import EventPeriodAggregation, PeriodAggregation
 from billing.rating.events import (
     READS_VALUE,
     EventAggregation,
-    EventPeriodAggregation,
     Filter,
     Granularity,
     UsageEvent,

@@ -46,7 +46,7 @@ def terms_of(*, version_id: UUID, document: dict[str, Any]) -> PlanTerms:
     """The parsed terms of a version; a version never changes, so each is parsed once a process."""
     terms = _parsed.get(version_id)
     if terms is None:
-        terms = parse_plan(document, known_meters=frozenset(METERS))
+        terms = parse_plan(document, known_meters=METERS)
         _parsed[version_id] = terms
     return terms
 
@@ -55,7 +55,7 @@ def price_of(*, price_id: UUID, document: Mapping[str, Any]) -> PriceTerms:
     """The parsed terms of a stored price of a contract, which never changes either."""
     terms = _parsed_prices.get(price_id)
     if terms is None:
-        terms = parse_plan_price(document, known_meters=None)  # checked when it was stored
+        terms = parse_plan_price(document, known_meters=METERS)
         _parsed_prices[price_id] = terms
     return terms
 

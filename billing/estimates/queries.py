@@ -8,7 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.estimates.domain.costs import Cost, period_cost
-from billing.invoicing.contracts import load_usage
+from billing.invoicing.contracts import counting_users, load_usage
 from billing.rating.terms import PlanTerms
 from billing.rating.usage import Usage
 from kernel.decimals import Exact
@@ -42,17 +42,23 @@ class UsedMonth:
         self, *, terms: PlanTerms, version: int = 0, held: Mapping[str, Exact] = _NOTHING_HELD
     ) -> Cost | None:
         """What the month would have cost under the terms; None for a plan that isn't billed by the
-        month, whose period this month doesn't fill."""
+        month, whose period this month doesn't fill. In the caller's scope, where it reads the users
+        of plans that price them."""
         if (terms.interval, terms.interval_count) != (Interval.MONTH, 1):
             return None
-        return period_cost(
-            terms=terms,
-            version=version,
-            period=self.period,
-            zone=self.zone,
+        return counting_users(
+            tenant_id=self.tenant_id,
             usage=self.usage,
-            apps=self.apps,
-            held=held,
+            rate=lambda usage: period_cost(
+                terms=terms,
+                version=version,
+                period=self.period,
+                zone=self.zone,
+                usage=usage,
+                apps=self.apps,
+                held=held,
+                counts_users=True,
+            ),
         )
 
 

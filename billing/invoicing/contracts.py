@@ -1,24 +1,28 @@
 """Loading, set-based, what drafting needs of many subscriptions: terms, apps, usage."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID
 
 from billing.catalog.domain import PriceOverride
 from billing.catalog.queries import StoredVersion
 from billing.invoicing.drafting import Contract, HeldVersion
 from billing.invoicing.overrides import with_overrides
-from billing.rating.usage import Usage, UsageKey
+from billing.rating.usage import CountedUsage, Usage, UsageKey, UsersKey, UsersNotCounted
 from billing.subscriptions.histories import History, histories_of
 from billing.subscriptions.models import (
     Subscription,
 )
 from billing.subscriptions.queries import cadence_of, overrides_of
+from kernel.period import Period
 from metering import queries as metering
-from metering.queries import Span
+from metering.queries import Span, UserDays
 from tenants.models import App
+
+T = TypeVar("T")
 
 
 def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract]:
@@ -44,8 +48,20 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
     }
 
 
-def load_usage(*, spans: Sequence[Span], meters: Iterable[str]) -> dict[UUID, Usage]:
-    """Daily usage of many tenants, each over its own span, by tenant id. Two queries."""
+def users_to_count(contract: Contract, periods: Iterable[Period]) -> list[UserDays]:
+    """The days whose different users the contract bills, for `load_usage`."""
+    return [
+        UserDays(tenant_id=contract.tenant_id, meter=meter, stretches=stretches)
+        for period in periods
+        for meter, stretches in sorted(contract.counted_users(period))
+    ]
+
+
+def load_usage(
+    *, spans: Sequence[Span], meters: Iterable[str], users: Sequence[UserDays] = ()
+) -> dict[UUID, Usage]:
+    """Daily usage of many tenants, each over its own span, by tenant id; with the different `users`
+    of days, where prices on them are rated. Two queries, three with such prices."""
     usage: dict[UUID, dict[UsageKey, dict[date, Decimal]]] = defaultdict(dict)
     wanted = sorted(set(meters))
     rows = metering.usage_of_spans(spans=spans, meters=wanted) if spans and wanted else []
@@ -56,7 +72,49 @@ def load_usage(*, spans: Sequence[Span], meters: Iterable[str]) -> dict[UUID, Us
                 UsageKey(app=keys[row.app_id], meter=row.meter, kind=row.kind), {}
             )
             by_day[row.day] = row.value
+        if users:
+            return _with_users(usage, asked=users, apps=keys)
     return dict(usage)
+
+
+def counting_users(*, tenant_id: UUID, usage: Usage, rate: Callable[[Usage], T]) -> T:
+    """What `rate` makes of a tenant's usage, whatever users it turns out to need: for one tenant at a
+    time, whose days are not known before it is rated. A query for each of its distinct meters and
+    days. Raises as `rate` does.
+    """
+    while True:
+        try:
+            return rate(usage)
+        except UsersNotCounted as missing:
+            key = missing.key
+            asked = UserDays(tenant_id=tenant_id, meter=key.meter, stretches=key.stretches)
+            known = usage.users if isinstance(usage, CountedUsage) else {}
+            # An app without users is there too, so that it isn't asked for again.
+            found = {key: 0, **_users(asked=[asked], apps=app_keys([tenant_id]))[tenant_id]}
+            usage = CountedUsage(usage, users={**known, **found})
+
+
+def _with_users(
+    usage: Mapping[UUID, Usage], *, asked: Sequence[UserDays], apps: Mapping[UUID, str]
+) -> dict[UUID, Usage]:
+    users = _users(asked=asked, apps=apps)
+    return {
+        tenant_id: CountedUsage(own, users=users[tenant_id]) for tenant_id, own in usage.items()
+    }
+
+
+def _users(
+    *, asked: Sequence[UserDays], apps: Mapping[UUID, str]
+) -> Mapping[UUID, dict[UsersKey, int | None]]:
+    users: dict[UUID, dict[UsersKey, int | None]] = defaultdict(dict)
+    for counted in metering.different_users(asked=asked):
+        key = UsersKey(
+            app=None if counted.app_id is None else apps[counted.app_id],
+            meter=counted.days.meter,
+            stretches=counted.days.stretches,
+        )
+        users[counted.days.tenant_id][key] = counted.users
+    return users
 
 
 def app_keys(tenant_ids: Sequence[UUID]) -> Mapping[UUID, str]:

@@ -8,10 +8,11 @@ from itertools import pairwise
 from uuid import UUID
 
 from billing.catalog.domain import PriceOverride
+from billing.rating.aggregations import EventPeriodAggregation
 from billing.rating.lines import RatedLine
-from billing.rating.pipeline import HeldPart, rate_plan
+from billing.rating.pipeline import HeldPart, counted_stretches, rate_plan
 from billing.rating.terms import PlanTerms, PriceTerms, Timing
-from billing.rating.usage import Usage
+from billing.rating.usage import Stretches, Usage
 from billing.subscriptions.domain import Boundary, Cadence, Holding, Pause, ServicePeriod
 from kernel.money import Money
 from kernel.period import Period, local_day, local_midnight
@@ -95,6 +96,24 @@ class Contract:
             for price in held.terms.prices
             if price.metering is not None
         )
+
+    def counted_users(self, period: Period) -> frozenset[tuple[str, Stretches]]:
+        """For prices on the different users of a period: the meters, and the days in which they must
+        be counted."""
+        zone = self.cadence.zone
+        found = set()
+        for held, part in self.parts_of(period):
+            for price in held.terms.prices:
+                metering = price.metering
+                if (
+                    metering is None
+                    or metering.period_aggregation is not EventPeriodAggregation.DISTINCT
+                ):
+                    continue
+                parts = [each for each in self.served_parts(part) if each.held(price)]
+                if parts:
+                    found.add((metering.meter, counted_stretches(parts, zone)))
+        return frozenset(found)
 
     def version_on(self, day: date) -> HeldVersion:
         """The version that holds on a local day; before the first one's day, the first."""

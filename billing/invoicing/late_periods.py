@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
-from billing.invoicing.contracts import load_usage
+from billing.invoicing.contracts import load_usage, users_to_count
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome
 from billing.invoicing.drafting import Contract, bills_usage
 from billing.invoicing.late_usage import (
@@ -141,6 +141,11 @@ def find_late(*, contracts: Mapping[UUID, Contract], lock: bool) -> dict[UUID, L
             _span(contracts[key], each.period) for key, periods in late.items() for each in periods
         ],
         meters={meter for key in late for meter in contracts[key].meters},
+        users=[
+            each
+            for key, periods in late.items()
+            for each in users_to_count(contracts[key], [billed.period for billed in periods])
+        ],
     )
     return {
         key: _rated(

@@ -26,7 +26,7 @@ from billing.invoicing.drafting import (
 from billing.rating.descriptions import described
 from billing.rating.lines import LineKind, RatedLine
 from billing.rating.terms import Timing
-from billing.rating.usage import Usage, UsageKey
+from billing.rating.usage import CountedUsage, Usage, UsageKey
 from billing.subscriptions.domain import Boundary
 from kernel.decimals import exact, plain_text
 from kernel.money import Money, total
@@ -188,7 +188,23 @@ def _as_counted(contract: Contract, billed: BilledPeriod, usage: Usage) -> Usage
     }
     for key, value in billed.last_day_usage.items():
         counted[key] = {**counted.get(key, {}), last: value}
-    return counted
+    if not isinstance(usage, CountedUsage):
+        return counted
+    # A day's users are not known by the hour: where more came after the end, nobody can tell them.
+    more = {
+        key.meter
+        for key in {*usage, *billed.last_day_usage}
+        if usage.get(key, {}).get(last) != billed.last_day_usage.get(key)
+    }
+    return CountedUsage(
+        counted,
+        users={
+            key: None
+            if key.meter in more and any(end > last for _, end in key.stretches)
+            else users
+            for key, users in usage.users.items()
+        },
+    )
 
 
 def _differences(

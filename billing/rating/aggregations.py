@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import TypeVar, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from kernel.decimals import exact, exact_sum
 
@@ -29,6 +29,18 @@ class PeriodAggregation(StrEnum):
     SUM = "sum"
     MAX = "max"
     LATEST = "latest"
+
+
+class EventPeriodAggregation(StrEnum):
+    """Period aggregations that the values of days don't suffice for."""
+
+    DISTINCT = "distinct"
+    """Different users of the whole period: one who is there on 30 days counts once."""
+    TIME_WEIGHTED_MEAN = "time_weighted_mean"
+    """The mean over time of the value in force; 0 before the first event."""
+
+
+AnyPeriodAggregation: TypeAlias = PeriodAggregation | EventPeriodAggregation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +84,26 @@ def aggregate_days(
             return Aggregated(value=Fraction(0))
         case _:
             assert_never(aggregation)
+
+
+def time_weighted_mean(
+    values: Mapping[date, Value], *, lengths: Mapping[date, int], holds_level: bool
+) -> Aggregated:
+    """The mean over time of daily values, each in force for its whole day.
+
+    `lengths` are the days of the period in order, with how long each is, in any unit. On a day
+    without a value it is 0, or with `holds_level`, for a meter whose value is in force until the
+    next one, what it was on the day before; 0 before the first value of the period, as for events.
+    """
+    area, in_force = Fraction(0), Fraction(0)
+    for day, length in lengths.items():
+        value = values.get(day)
+        if value is not None:
+            in_force = exact(value)
+        elif not holds_level:
+            in_force = Fraction(0)
+        area += in_force * length
+    return Aggregated(value=area / (sum(lengths.values()) or 1))
 
 
 def summed_by_day(

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from billing.rating.aggregations import PeriodAggregation
+from billing.rating.aggregations import (
+    AnyPeriodAggregation,
+    EventPeriodAggregation,
+    PeriodAggregation,
+)
 
 PHRASES: Final[Mapping[str, str]] = {
     "recurring": "{price}",
@@ -32,7 +36,7 @@ PHRASES: Final[Mapping[str, str]] = {
     ),
 }
 
-AGGREGATIONS: Final[Mapping[PeriodAggregation, str]] = {
+AGGREGATIONS: Final[Mapping[AnyPeriodAggregation, str]] = {
     PeriodAggregation.MAX_DAY: "highest day",
     PeriodAggregation.KTH_MAX_DAY: "highest day no. {k}",
     PeriodAggregation.MEAN_DAY: "mean of the days",
@@ -41,6 +45,13 @@ AGGREGATIONS: Final[Mapping[PeriodAggregation, str]] = {
     PeriodAggregation.SUM: "sum",
     PeriodAggregation.MAX: "maximum",
     PeriodAggregation.LATEST: "latest value",
+    EventPeriodAggregation.DISTINCT: "different users",
+    EventPeriodAggregation.TIME_WEIGHTED_MEAN: "mean over time",
+}
+
+
+_WORDS: Final[Mapping[str, str]] = {
+    aggregation.value: words for aggregation, words in AGGREGATIONS.items()
 }
 
 
@@ -51,6 +62,5 @@ def described(phrase: str, params: Mapping[str, str]) -> str:
     """
     words = dict(params)
     if "aggregation" in words:
-        aggregation = PeriodAggregation(words["aggregation"])
-        words["aggregation"] = AGGREGATIONS[aggregation].format(k=words.get("k", ""))
+        words["aggregation"] = _WORDS[words["aggregation"]].format(k=words.get("k", ""))
     return PHRASES[phrase].format_map(words)

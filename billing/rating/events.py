@@ -17,7 +17,11 @@ from fractions import Fraction
 from typing import TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
-from billing.rating.aggregations import PeriodAggregation, aggregate_days
+from billing.rating.aggregations import (
+    EventPeriodAggregation,
+    PeriodAggregation,
+    aggregate_days,
+)
 from kernel.decimals import exact, exact_sum
 from kernel.errors import Invalid
 from kernel.period import Period, local_day, local_midnight
@@ -47,15 +51,6 @@ class Granularity(StrEnum):
     HOUR = "hour"
     DAY = "day"
     MONTH = "month"
-
-
-class EventPeriodAggregation(StrEnum):
-    """Period aggregations that the values of days don't suffice for."""
-
-    DISTINCT = "distinct"
-    """Different users of the whole period: one who is there on 30 days counts once."""
-    TIME_WEIGHTED_MEAN = "time_weighted_mean"
-    """The mean over time of the value in force; 0 before the first event."""
 
 
 READS_VALUE = frozenset(EventAggregation) - {EventAggregation.COUNT, EventAggregation.UNIQUE_COUNT}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
 from billing.rating.aggregations import Aggregated
 from billing.rating.charges import ChargeLine
@@ -20,6 +21,8 @@ from kernel.money import Money
 
 Explanation = dict[str, object]
 
+_SECONDS_OF_A_DAY = 86_400
+
 
 def explained_aggregation(
     metering: Metering,
@@ -28,11 +31,13 @@ def explained_aggregation(
     result: Aggregated,
     *,
     of: Iterable[str] = (),
+    lengths: Mapping[date, int] = MappingProxyType({}),
 ) -> Explanation:
     """How the days became the quantity.
 
     `parts` are the series that were aggregated, by app; one without a name is the sum over the
     apps `of`. With a single series its days stand under `days`, with several under each app.
+    `lengths` are the seconds of each day where they weigh; those of other than 24 hours are told.
     """
     aggregation: Explanation = {
         "name": metering.period_aggregation.value,
@@ -41,9 +46,18 @@ def explained_aggregation(
     }
     if metering.k != 1:
         aggregation["k"] = str(metering.k)
-    if metering.kinds:
-        aggregation["kinds"] = list(metering.kinds)
+    if metering.filter:
+        aggregation["filter"] = {name: list(values) for name, values in metering.filter}
     aggregation["day_count"] = str(len(days))
+    if lengths:
+        aggregation["without_value"] = "as the day before" if metering.holds_level else "0"
+        odd = {
+            day.isoformat(): plain_text(Fraction(length, 3600))
+            for day, length in lengths.items()
+            if length != _SECONDS_OF_A_DAY
+        }
+        if odd:
+            aggregation["hours"] = odd
     if len(parts) == 1:
         (app, (values, part)) = next(iter(parts.items()))
         if app:

@@ -8,14 +8,21 @@ clock or a database, and equal arguments give equal lines.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from itertools import groupby
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from billing.rating.aggregations import Aggregated, aggregate_days, summed_by_day
+from billing.rating.aggregations import (
+    Aggregated,
+    EventPeriodAggregation,
+    aggregate_days,
+    summed_by_day,
+    time_weighted_mean,
+)
 from billing.rating.charges import Model
 from billing.rating.descriptions import described
 from billing.rating.explanation import (
@@ -28,7 +35,14 @@ from billing.rating.lines import LineKind, RatedLine
 from billing.rating.pricing import Priced, price_quantity
 from billing.rating.proration import DayCount, Proration, proration
 from billing.rating.terms import Metering, PlanTerms, PriceTerms, Scope, Timing
-from billing.rating.usage import DailyValues, Usage, metered_by_app
+from billing.rating.usage import (
+    DailyValues,
+    Stretches,
+    Usage,
+    UsersKey,
+    different_users,
+    metered_by_app,
+)
 from kernel.decimals import Exact, exact, plain_text, rounded_decimal
 from kernel.money import Money, round_amount, total
 from kernel.period import Period
@@ -53,6 +67,9 @@ class HeldPart:
 
 
 _ONE = Fraction(1)
+_ONE_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+_NOT_WEIGHED: Mapping[date, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,33 +380,53 @@ def _measured(
 ) -> Iterable[_Measured]:
     """The quantities that the price is worked out for, one for each of its scope."""
     by_app = metered_by_app(usage, metering, days=context.days)
+    is_over_time = metering.period_aggregation is EventPeriodAggregation.TIME_WEIGHTED_MEAN
+    lengths = (
+        _lengths(tuple(part.period for part in context.parts), context.zone)
+        if is_over_time
+        else _NOT_WEIGHED
+    )
     match metering.scope:
         case Scope.APP:
             for app in sorted({*by_app, *apps}):
                 values = by_app.get(app, {})
-                aggregated = _aggregated(metering, context, values)
+                aggregated = _aggregated(
+                    metering, context, usage, values, of={app: values}, app=app
+                )
                 yield _Measured(
                     app=app,
                     quantity=aggregated.value,
                     is_used=app in by_app,
                     explained=explained_aggregation(
-                        metering, context.days, {app: (values, aggregated)}, aggregated
+                        metering,
+                        context.days,
+                        {app: (values, aggregated)},
+                        aggregated,
+                        lengths=lengths,
                     ),
                 )
         case Scope.TENANT:
             values = summed_by_day(list(by_app.values()), days=context.days)
-            aggregated = _aggregated(metering, context, values)
+            aggregated = _aggregated(metering, context, usage, values, of=by_app, app=None)
             yield _Measured(
                 app=None,
                 quantity=aggregated.value,
                 is_used=bool(by_app),
                 explained=explained_aggregation(
-                    metering, context.days, {"": (values, aggregated)}, aggregated, of=by_app
+                    metering,
+                    context.days,
+                    {"": (values, aggregated)},
+                    aggregated,
+                    of=by_app,
+                    lengths=lengths,
                 ),
             )
         case Scope.TENANT_SUM_OF_PEAKS:
             parts = {
-                app: (values, _aggregated(metering, context, values))
+                app: (
+                    values,
+                    _aggregated(metering, context, usage, values, of={app: values}, app=app),
+                )
                 for app, values in by_app.items()
             }
             summed = Aggregated(value=sum((part.value for _, part in parts.values()), Fraction(0)))
@@ -397,16 +434,64 @@ def _measured(
                 app=None,
                 quantity=summed.value,
                 is_used=bool(by_app),
-                explained=explained_aggregation(metering, context.days, parts, summed, of=by_app),
+                explained=explained_aggregation(
+                    metering, context.days, parts, summed, of=by_app, lengths=lengths
+                ),
             )
         case _:
             assert_never(metering.scope)
 
 
-def _aggregated(metering: Metering, context: RatingContext, values: DailyValues) -> Aggregated:
-    return aggregate_days(
-        metering.period_aggregation, values=values, days=context.days, k=metering.k
-    )
+def _aggregated(
+    metering: Metering,
+    context: RatingContext,
+    usage: Usage,
+    values: DailyValues,
+    *,
+    of: Mapping[str, DailyValues],
+    app: str | None,
+) -> Aggregated:
+    """The quantity of `values`, the days of the apps `of` together; `app` None: of the tenant."""
+    aggregation = metering.period_aggregation
+    match aggregation:
+        case EventPeriodAggregation.DISTINCT:
+            key = UsersKey(
+                app=app,
+                meter=metering.meter,
+                stretches=counted_stretches(context.parts, context.zone),
+            )
+            return different_users(usage, key=key, values=of)
+        case EventPeriodAggregation.TIME_WEIGHTED_MEAN:
+            return time_weighted_mean(
+                values,
+                lengths=_lengths(tuple(part.period for part in context.parts), context.zone),
+                holds_level=metering.holds_level,
+            )
+        case _:
+            return aggregate_days(aggregation, values=values, days=context.days, k=metering.k)
+
+
+def counted_stretches(parts: Iterable[HeldPart], zone: ZoneInfo) -> Stretches:
+    """The local days of the parts, those that meet as one stretch."""
+    found: list[tuple[date, date]] = []
+    for part in parts:
+        first, end = part.period.first_day(zone), part.period.end_day(zone)
+        if found and found[-1][1] == first:
+            first = found.pop()[0]
+        found.append((first, end))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _lengths(periods: tuple[Period, ...], zone: ZoneInfo) -> Mapping[date, int]:
+    """How many seconds of each day count: 23 or 25 hours' where clocks change."""
+    lengths: dict[date, int] = {}
+    for period in periods:
+        for day in period.days(zone):
+            part = Period.of_days(day, day + _ONE_DAY, zone).intersection(period)
+            if part is not None:
+                lengths[day] = lengths.get(day, 0) + part.duration // _SECOND
+    return lengths
 
 
 def _line(

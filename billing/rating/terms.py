@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from billing.rating.aggregations import PeriodAggregation
+from billing.rating.aggregations import AnyPeriodAggregation
 from billing.rating.charges import ChargeTerms, Model
 from billing.rating.conversion import Conversion
 from billing.rating.proration import DayCount
@@ -65,15 +65,17 @@ class QuotaKind(StrEnum):
 class Metering:
     """Where a price's quantity comes from.
 
-    `kinds` filters the usage by its kind; empty means all kinds. `k` counts only for
-    `kth_max_day` and is 1 otherwise.
+    `filter` lets usage through that has, for each of its properties, one of the values; empty
+    means all usage. Properties and values are sorted. `k` counts only for `kth_max_day` and is 1
+    otherwise. `holds_level` is told by the meter: its value is in force until the next one.
     """
 
     meter: str
-    period_aggregation: PeriodAggregation
+    period_aggregation: AnyPeriodAggregation
     scope: Scope = Scope.APP
     k: int = 1
-    kinds: tuple[str, ...] = ()
+    filter: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    holds_level: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

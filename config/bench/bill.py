@@ -65,7 +65,7 @@ def bench(tenants: int = 2_000) -> dict[str, object]:
     make_tenants(tenants=tenants, apps=2)
     make_daily_usage(from_day="2026-03-01", to_day="2026-03-31")
     with system_scope(purpose="bench"):
-        load_plans(documents=[_PLAN], known_meters=frozenset(METERS), now=now, actor="bench")
+        load_plans(documents=[_PLAN], known_meters=METERS, now=now, actor="bench")
         subscribe_many(
             plan_key="bench",
             subscriptions=[

@@ -490,7 +490,7 @@ SELLER: Final[Mapping[str, str]] = {
 
 
 def _load(documents: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
-    load_plans(documents=documents, known_meters=frozenset(METERS), now=now, actor=ACTOR)
+    load_plans(documents=documents, known_meters=METERS, now=now, actor=ACTOR)
 
 
 def _next_hour(instant: datetime) -> datetime:

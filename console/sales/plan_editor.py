@@ -170,7 +170,7 @@ def _store(
         try:
             [stored] = load_plans(
                 documents=[edited.read.document],
-                known_meters=frozenset(METERS),
+                known_meters=METERS,
                 now=clock.now(),
                 actor=f"user:{request.user.pk}",
                 based_on={terms.key: based_on},

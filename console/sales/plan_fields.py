@@ -9,13 +9,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing.catalog.domain import Fault
-from billing.rating.aggregations import PeriodAggregation
+from billing.rating.aggregations import EventPeriodAggregation, PeriodAggregation
 from billing.rating.charges import Model
 from billing.rating.charges.package import PackageRounding
 from billing.rating.conversion import ConversionRounding
 from billing.rating.proration import DayCount
 from billing.rating.terms import QuotaKind, Scope, Timing, ZeroUsage
 from console.sales.plan_form import (
+    FILTERS,
     IN_MAX_OF,
     OF_METER,
     OF_MODEL,
@@ -54,6 +55,9 @@ _LABELS: Final[Mapping[str, Text]] = {
     "k": gettext_lazy("Which highest day (k)"),
     "scope": gettext_lazy("Counted for"),
     "filter.kind": gettext_lazy("Only these kinds"),
+    "filter.direction": gettext_lazy("Only these directions"),
+    "filter.region": gettext_lazy("Only these regions"),
+    "filter.deployment": gettext_lazy("Only these deployments"),
     "timing": gettext_lazy("Billed"),
     "convert.divide_by": gettext_lazy("Counted in units of"),
     "convert.rounding": gettext_lazy("Then"),
@@ -77,7 +81,7 @@ _LABELS: Final[Mapping[str, Text]] = {
 _HINTS: Final[Mapping[str, Text]] = {
     "grace": gettext_lazy("Such as PT24H; empty: 24 hours."),
     "effective_from": gettext_lazy("New subscriptions take it from this day; empty: at once."),
-    "filter.kind": gettext_lazy("Separated by commas; empty: all."),
+    **dict.fromkeys(FILTERS, gettext_lazy("Separated by commas; empty: all.")),
     "convert.divide_by": gettext_lazy("1000 for a price per thousand; empty: single ones."),
 }
 _FOLDED: Final = (
@@ -350,7 +354,7 @@ class _Drawing:
                 prefix,
                 "period_aggregation",
                 values,
-                _words("aggregation", PeriodAggregation),
+                _words("aggregation", (*PeriodAggregation, *EventPeriodAggregation)),
                 marks="with-meter",
                 pick="pick-aggregation",
             ),
@@ -363,7 +367,7 @@ class _Drawing:
                 default="app",
                 marks="with-meter",
             ),
-            self.field(prefix, "filter.kind", values, marks="with-meter"),
+            *(self.field(prefix, name, values, marks="with-meter") for name in FILTERS),
         ]
         assert len(fields) == len(OF_METER)  # noqa: S101  # the form has a field for each
         return tuple(fields)

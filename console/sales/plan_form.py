@@ -13,6 +13,7 @@ from typing import Any, Final
 from billing.catalog.domain import Fault, PlanFaults, parse_plan
 from billing.rating.charges import Model
 from billing.rating.terms import PlanTerms
+from kernel.dimensions import DIMENSIONS
 from metering.meters.domain import METERS
 
 PLAN_TEXTS: Final = (
@@ -29,6 +30,7 @@ PLAN_TEXTS: Final = (
 )
 PLAN_FLAGS: Final = ("private",)
 LANGUAGES: Final = ("en", "zh-hans")
+FILTERS: Final = tuple(f"filter.{name}" for name in DIMENSIONS)
 PRICE_TEXTS: Final = (
     "key",
     "model",
@@ -43,7 +45,7 @@ PRICE_TEXTS: Final = (
     "period_aggregation",
     "k",
     "scope",
-    "filter.kind",
+    *FILTERS,
     "timing",
     "convert.divide_by",
     "convert.rounding",
@@ -75,14 +77,14 @@ TIERS_OF_MODEL: Final[Mapping[Model, tuple[str, ...]]] = {
     Model.STAIRSTEP: ("up_to", "flat_fee"),
     Model.GRADUATED_PERCENTAGE: ("up_to", "rate_percent", "flat_fee"),
 }
-OF_METER: Final = ("meter", "period_aggregation", "k", "scope", "filter.kind")
+OF_METER: Final = ("meter", "period_aggregation", "k", "scope", *FILTERS)
 MOST_FIELDS: Final = 900
 """More than a browser form of ours may send (Django refuses 1,000); such a plan is edited as text."""
 
 _INDEXED: Final = re.compile(r"(prices|entitlements)\[(\d{1,3})\]\.(?:tiers\[(\d{1,3})\]\.)?(.+)")
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _MODELS: Final = frozenset(Model)
-_KIND_PATH: Final = re.compile(r"(prices\[\d+\]\.filter)\b.*")
+_FILTER_PATH: Final = re.compile(r"(prices\[\d+\]\.filter)(?:\.(\w+))?\b.*")
 _CONVERT_PATH: Final = re.compile(r"(prices\[\d+\]\.convert)")
 _FEATURE_PATH: Final = re.compile(r"entitlements\.(.+?)(?:\.(limit|kind))?")
 
@@ -187,8 +189,8 @@ class PlanForm:
         """The form's field for a fault's path; the path itself where there is none."""
         if path.startswith("max_of"):
             return "max_of"
-        if match := _KIND_PATH.fullmatch(path):
-            return f"{match[1]}.kind"
+        if match := _FILTER_PATH.fullmatch(path):
+            return f"{match[1]}.{match[2] if match[2] in DIMENSIONS else 'kind'}"
         if _CONVERT_PATH.fullmatch(path):
             return f"{path}.divide_by"
         if match := _FEATURE_PATH.fullmatch(path):
@@ -211,7 +213,7 @@ def read_document(document: object, *, before: Sequence[Fault] = ()) -> Read:
     """What the plan parser says of the document; `before` are faults that were found already."""
     shown = document if isinstance(document, Mapping) else {}
     try:
-        terms = parse_plan(document, known_meters=frozenset(METERS))
+        terms = parse_plan(document, known_meters=METERS)
     except PlanFaults as refusal:
         return Read(document=shown, terms=None, faults=(*before, *refusal.faults))
     return Read(document=shown, terms=None if before else terms, faults=tuple(before))
@@ -331,10 +333,9 @@ def _price_document(price: PriceRow) -> dict[str, Any]:
         if name in others or (name in OF_METER and not is_metered) or (name == "k" and not is_kth):
             continue
         text = _text(price.values, name)
-        if name == "filter.kind" and "," in text:
-            document["filter"] = {
-                "kind": [kind for each in text.split(",") if (kind := each.strip())]
-            }
+        if name in FILTERS and "," in text:
+            values = [value for each in text.split(",") if (value := each.strip())]
+            document.setdefault("filter", {})[name.removeprefix("filter.")] = values
         else:
             _put(document, name, text, whole=name in {"k", "convert.decimals"})
     columns = TIERS_OF_MODEL.get(known) if known is not None else None
@@ -387,7 +388,7 @@ def _price_row(price: Mapping[str, Any], dearest: Sequence[Any]) -> PriceRow:
     for name in PRICE_TEXTS:
         outer, _, inner = name.partition(".")
         value = (price.get(outer) or {}).get(inner) if inner else price.get(outer)
-        if name == "filter.kind" and isinstance(value, list | tuple):
+        if name in FILTERS and isinstance(value, list | tuple):
             value = ", ".join(_shown(kind) for kind in value)
         if text := _shown(value):
             values[name] = text

@@ -109,6 +109,10 @@ USAGE: Final[dict[str, Any]] = {
                     "day": {"type": "string", "format": "date"},
                     "month": {"type": "string", "example": "2026-03"},
                     "starts_at": {"type": "string", "format": "date-time"},
+                    **{
+                        name: {"type": "string", "description": "Only when asked for with by."}
+                        for name in DIMENSIONS
+                    },
                     "value": {"type": "string", "description": "A decimal number."},
                     "state": {"type": "string", "enum": ["open", "closed"]},
                 },

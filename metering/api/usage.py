@@ -1,5 +1,6 @@
 """``GET /api/v1/usage``: what a tenant's apps used, by local hour, day or month."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -8,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from kernel.dimensions import DIMENSIONS
 from kernel.errors import Invalid
 from metering.api.schemas import USAGE
 from metering.meters.domain import METERS, meter_named
@@ -24,6 +26,7 @@ class UsageQuery(Query):
     meter = serializers.CharField(required=False, allow_blank=True)
     to = serializers.CharField(required=False, allow_blank=True)
     granularity = serializers.CharField(required=False, allow_blank=True)
+    by = serializers.CharField(required=False, allow_blank=True)
 
     def get_fields(self) -> dict[str, Any]:
         # `from` is a word of Python and can't be an attribute's name.
@@ -57,6 +60,12 @@ class UsageView(Endpoint):
             ),
             OpenApiParameter("from", date, required=True, description="The first local day."),
             OpenApiParameter("to", date, required=True, description="The day after the last one."),
+            OpenApiParameter(
+                "by",
+                str,
+                description="Properties by which the values are told apart, with commas: "
+                f"{', '.join(DIMENSIONS)}.",
+            ),
             OpenApiParameter("granularity", str, enum=list(Granularity), default="day"),
         ],
         responses=answers(USAGE, 404),
@@ -66,6 +75,7 @@ class UsageView(Endpoint):
         meter = meter_named(asked.get("meter", ""))
         from_day, to_day = _day(asked, "from"), _day(asked, "to")
         granularity = _granularity(asked.get("granularity", "day"))
+        by = [name.strip() for name in asked.get("by", "").split(",") if name.strip()]
         with self.scope():
             tenant_id = self.caller.tenant_id
             if "app" in asked:
@@ -78,12 +88,13 @@ class UsageView(Endpoint):
                 from_day=from_day,
                 to_day=to_day,
                 granularity=granularity,
+                by=by,
             )
         answer: dict[str, Any] = {
             "meter": meter.key,
             "timezone": self.caller.zone.key,
             "granularity": granularity.value,
-            "data": [_row(row, granularity) for row in rows],
+            "data": [_row(row, granularity, by) for row in rows],
             "next": None,
         }
         if "app" in asked:
@@ -91,7 +102,7 @@ class UsageView(Endpoint):
         return Response(answer)
 
 
-def _row(row: ShownUsage, granularity: Granularity) -> dict[str, Any]:
+def _row(row: ShownUsage, granularity: Granularity, by: Sequence[str]) -> dict[str, Any]:
     match granularity:
         case Granularity.HOUR:
             window = {"starts_at": row.starts_at.isoformat()}
@@ -99,7 +110,14 @@ def _row(row: ShownUsage, granularity: Granularity) -> dict[str, Any]:
             window = {"day": row.day.isoformat()}
         case Granularity.MONTH:
             window = {"month": row.day.strftime("%Y-%m")}
-    return {"app": row.app, **window, "value": format(row.value, "f"), "state": row.state.value}
+    told = {name: row.dimensions.get(name, "") for name in by}
+    return {
+        "app": row.app,
+        **window,
+        **told,
+        "value": format(row.value, "f"),
+        "state": row.state.value,
+    }
 
 
 def _day(asked: Any, name: str) -> date:

@@ -1,8 +1,8 @@
 """Closed days, whether they still stand as they were closed, and usage as people are shown it."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -10,11 +10,12 @@ from typing import Final, assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from kernel.dimensions import dimensions_of, kept_dimensions
 from kernel.errors import Invalid, NotFound
 from kernel.period import local_day, local_midnight
 from metering.days.models import DayClose
 from metering.ingest.domain.array_literals import plain_array
-from metering.meters.domain import Aggregation, meter_named
+from metering.meters.domain import Aggregation, meter_named, refuse_unknown_dimensions
 from metering.rollup.queries import (
     WindowValue,
     closed_until,
@@ -113,7 +114,8 @@ class ShownApp:
 class ShownUsage:
     """The usage of one app in one window; `starts_at` carries the zone's offset.
 
-    `state` is closed when no local day of the window may change any more.
+    `dimensions` are those by which it was asked for, as far as the usage tells them. `state` is
+    closed when no local day of the window may change any more.
     """
 
     app: str
@@ -121,6 +123,7 @@ class ShownUsage:
     day: date
     value: Decimal
     state: DayState
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 def shown_apps(
@@ -158,14 +161,16 @@ def usage_shown(
     from_day: date,
     to_day: date,
     granularity: Granularity = Granularity.DAY,
+    by: Collection[str] = (),
 ) -> list[ShownUsage]:
-    """The usage of apps by local hour, day or month, `to_day` excluded.
+    """The usage of apps by local hour, day or month, `to_day` excluded, and `by` dimensions.
 
     Ordered by app, then time; windows without usage are left out. A window's value is the meter
     applied to it: the distinct users of a month, not the sum of its days. Hours are counted from
     the events, days and months from what has been rolled up. Raises Invalid `end_before_start`,
-    `range_too_long`, `unknown_meter`.
+    `range_too_long`, `unknown_meter`, `unknown_dimension`.
     """
+    refuse_unknown_dimensions(meter_named(meter), by, field="by")
     days = (to_day - from_day).days
     if days <= 0:
         raise Invalid(
@@ -183,9 +188,16 @@ def usage_shown(
         by_tenant.setdefault(app.tenant_id, []).append(app)
     for own in by_tenant.values():
         shown += _shown_of_tenant(
-            own, meter=meter, from_day=from_day, to_day=to_day, granularity=granularity
+            own,
+            meter=meter,
+            from_day=from_day,
+            to_day=to_day,
+            granularity=granularity,
+            by=frozenset(by),
         )
-    return sorted(shown, key=lambda each: (each.app, each.starts_at))
+    return sorted(
+        shown, key=lambda each: (each.app, each.starts_at, sorted(each.dimensions.items()))
+    )
 
 
 def _shown_of_tenant(
@@ -195,6 +207,7 @@ def _shown_of_tenant(
     from_day: date,
     to_day: date,
     granularity: Granularity,
+    by: frozenset[str],
 ) -> list[ShownUsage]:
     tenant_id, zone = apps[0].tenant_id, ZoneInfo(apps[0].timezone)
     until = closed_until(tenant_ids=[tenant_id]).get(tenant_id, date.min)
@@ -228,8 +241,21 @@ def _shown_of_tenant(
             state=DayState.CLOSED
             if local_day(bounds[each.window + 1] - _AN_INSTANT, zone) < until
             else DayState.OPEN,
+            dimensions=dimensions_of(each.kind),
         )
-        for each in values
+        for each in _summed(values, by=by)
+    ]
+
+
+def _summed(values: Sequence[WindowValue], *, by: frozenset[str]) -> list[WindowValue]:
+    """The values with all dimensions but `by` added up; parts of a meter are disjoint."""
+    sums: dict[tuple[UUID, int, str], Decimal] = {}
+    for each in values:
+        place = (each.app_id, each.window, kept_dimensions(each.kind, by))
+        sums[place] = sums.get(place, Decimal(0)) + each.value
+    return [
+        WindowValue(app_id=app_id, window=window, kind=kind, value=value)
+        for (app_id, window, kind), value in sums.items()
     ]
 
 
@@ -259,12 +285,9 @@ def _by_days(
                     parts[place] = row.value  # rows come by day
                 case _:
                     parts[place] = parts.get(place, Decimal(0)) + row.value
-    sums: dict[tuple[UUID, int], Decimal] = {}
-    for (app_id, window, _), value in parts.items():
-        sums[app_id, window] = sums.get((app_id, window), Decimal(0)) + value
     return [
-        WindowValue(app_id=app_id, window=window, value=value)
-        for (app_id, window), value in sums.items()
+        WindowValue(app_id=app_id, window=window, kind=kind, value=value)
+        for (app_id, window, kind), value in parts.items()
     ]
 
 

@@ -6,7 +6,12 @@ from fractions import Fraction
 
 import pytest
 
-from billing.rating.aggregations import PeriodAggregation, aggregate_days, summed_by_day
+from billing.rating.aggregations import (
+    PeriodAggregation,
+    aggregate_days,
+    summed_by_day,
+    time_weighted_mean,
+)
 from billing.rating.conversion import Conversion, ConversionRounding, convert
 from billing.rating.proration import DayCount, proration
 from kernel.errors import Invalid
@@ -202,3 +207,43 @@ def test_a_whole_without_days_is_refused() -> None:
     with pytest.raises(Invalid) as refused:
         proration(part=the_31st, whole=the_31st, zone=utc, day_count=DayCount.THIRTY_360)
     assert refused.value.code == "empty_period"
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("holds_level", "expected"),
+    [
+        # 10 for one day and 30 for one of four: absent days are 0.
+        (False, Fraction(10 + 30, 4)),
+        # 0 before the first, then 10 for two days, then 30.
+        (True, Fraction(0 + 10 + 10 + 30, 4)),
+    ],
+)
+def test_a_time_weighted_mean_holds_a_level_only_where_the_meter_does(
+    holds_level: bool, expected: Fraction
+) -> None:
+    first = date(2026, 3, 1)
+    lengths = {first + timedelta(days=n): 24 * HOUR for n in range(4)}
+    values = {first + timedelta(days=1): D(10), first + timedelta(days=3): D(30)}
+    found = time_weighted_mean(values, lengths=lengths, holds_level=holds_level)
+    assert found.value == expected
+
+
+def test_a_day_of_25_hours_weighs_more() -> None:
+    first = date(2026, 10, 25)
+    lengths = {first: 25 * HOUR, first + timedelta(days=1): 24 * HOUR}
+    found = time_weighted_mean({first: D(49)}, lengths=lengths, holds_level=False)
+    assert found.value == Fraction(49 * 25, 49)
+
+
+def test_a_level_of_zero_ends_the_one_before() -> None:
+    first = date(2026, 3, 1)
+    lengths = {first + timedelta(days=n): 24 * HOUR for n in range(3)}
+    values = {first: D(6), first + timedelta(days=1): D(0)}
+    assert time_weighted_mean(values, lengths=lengths, holds_level=True).value == 2
+
+
+def test_a_mean_over_no_time_is_zero() -> None:
+    assert time_weighted_mean({}, lengths={}, holds_level=True).value == 0

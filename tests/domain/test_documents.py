@@ -14,7 +14,9 @@ from pypdf import PdfReader
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
 from billing.invoicing.documents.formats import days_text, literal, money_text, unit_price_text
 from billing.invoicing.documents.render import preview_pages
+from billing.invoicing.documents.words import words_of
 from billing.invoicing.documents.working import working_text
+from billing.rating.aggregations import EventPeriodAggregation, PeriodAggregation
 from kernel.errors import Invalid
 from kernel.money import Money
 
@@ -277,3 +279,11 @@ def test_an_explanation_that_lacks_something_still_gives_a_document() -> None:
         rest = {name: value for name, value in EXPLAINED.items() if name != key}
         assert isinstance(working_text(kind="usage", explanation=rest, language="en"), str)
     assert working_text(kind="recurring", explanation={}, language="en") == ""
+
+
+@pytest.mark.parametrize("aggregation", [*PeriodAggregation, *EventPeriodAggregation])
+def test_every_way_to_a_quantity_has_words_in_both_languages(aggregation: str) -> None:
+    english, chinese = (words_of(language)[aggregation] for language in ("en", "zh-hans"))
+    assert english != chinese
+    assert "{value}" in english
+    assert "{value}" in chinese

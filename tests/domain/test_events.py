@@ -6,10 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from billing.rating.aggregations import PeriodAggregation
+from billing.rating.aggregations import EventPeriodAggregation, PeriodAggregation
 from billing.rating.events import (
     EventAggregation,
-    EventPeriodAggregation,
     Granularity,
     UsageEvent,
     aggregate_events,

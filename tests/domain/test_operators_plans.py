@@ -25,7 +25,7 @@ JULY = Period.of_days(date(2026, 7, 1), date(2026, 8, 1), ZONE)
 
 
 def terms_of(name: str) -> PlanTerms:
-    return parse_plan(examples.operators_plan(name), known_meters=frozenset(METERS))
+    return parse_plan(examples.operators_plan(name), known_meters=METERS)
 
 
 def bill(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -167,7 +168,7 @@ class TestReading:
             period_aggregation=PeriodAggregation.KTH_MAX_DAY,
             scope=Scope.TENANT_SUM_OF_PEAKS,
             k=3,
-            kinds=("group", "single"),
+            filter=(("kind", ("group", "single")),),
         )
         assert price.conversion == Conversion(
             divide_by=D(1000), rounding=ConversionRounding.NEAREST, decimals=2
@@ -331,14 +332,6 @@ TIERED = {"key": "p", "model": "graduated"}
             plan({**METERED, "period_aggregation": "peak"}),
             [("prices[0].period_aggregation", "unknown_aggregation")],
         ),
-        (
-            plan({**METERED, "period_aggregation": "distinct"}),
-            [("prices[0].period_aggregation", "unsupported_aggregation")],
-        ),
-        (
-            plan({**METERED, "period_aggregation": "time_weighted_mean"}),
-            [("prices[0].period_aggregation", "unsupported_aggregation")],
-        ),
         (plan({**METERED, "k": 2}), [("prices[0].k", "needs_kth_max_day")]),
         (plan({**METERED, "period_aggregation": "kth_max_day"}), [("prices[0].k", "missing")]),
         (
@@ -346,15 +339,15 @@ TIERED = {"key": "p", "model": "graduated"}
             [("prices[0].k", "not_a_whole_number")],
         ),
         (plan({**METERED, "filter": "single"}), [("prices[0].filter", "not_an_object")]),
-        (plan({**METERED, "filter": {}}), [("prices[0].filter.kind", "missing")]),
+        (plan({**METERED, "filter": {}}), [("prices[0].filter", "missing")]),
         (plan({**METERED, "filter": {"kind": []}}), [("prices[0].filter.kind", "missing")]),
         (
             plan({**METERED, "filter": {"kind": ["a", 5]}}),
             [("prices[0].filter.kind[1]", "not_a_text")],
         ),
         (
-            plan({**METERED, "filter": {"kind": "a", "region": "cn"}}),
-            [("prices[0].filter.region", "unknown_field")],
+            plan({**METERED, "filter": {"kind": "a", "color": "red"}}),
+            [("prices[0].filter.color", "unknown_field")],
         ),
         (plan(TIERED), [("prices[0].tiers", "missing")]),
         (plan({**TIERED, "tiers": []}), [("prices[0].tiers", "missing")]),
@@ -548,3 +541,78 @@ class TestRecognising:
             place = place[step]
         place[path[-1]] = value
         return document
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Meter:
+    dimensions: frozenset[str] = frozenset()
+    counts_users: bool = False
+    holds_level: bool = False
+
+
+KNOWN: Mapping[str, _Meter] = {
+    "dau": _Meter(counts_users=True),
+    "storage": _Meter(dimensions=frozenset({"region"}), holds_level=True),
+    "messages": _Meter(dimensions=frozenset({"kind", "direction", "region"})),
+}
+
+
+def test_a_filter_names_any_property_that_the_meter_is_kept_by() -> None:
+    terms = parse_plan(
+        plan(
+            {
+                **METERED,
+                "meter": "messages",
+                "filter": {"region": ["us", "eu"], "direction": "up", "kind": ["group"]},
+            }
+        ),
+        known_meters=KNOWN,
+    )
+    (price,) = terms.prices
+    assert price.metering is not None
+    assert price.metering.filter == (
+        ("direction", ("up",)),
+        ("kind", ("group",)),
+        ("region", ("eu", "us")),
+    )
+    assert price.document["filter"] == {
+        "direction": ["up"],
+        "kind": ["group"],
+        "region": ["eu", "us"],
+    }
+
+
+def test_what_the_meter_cannot_tell_is_refused_with_what_it_can() -> None:
+    with pytest.raises(PlanFaults) as caught:
+        parse_plan(
+            plan(
+                {**METERED, "key": "a", "filter": {"region": "eu"}},
+                {**METERED, "key": "b", "meter": "storage", "filter": {"kind": "x"}},
+                {**METERED, "key": "c", "meter": "messages", "period_aggregation": "distinct"},
+                {**METERED, "key": "d", "meter": "mau"},
+            ),
+            known_meters=KNOWN,
+        )
+    assert [(each.path, each.code) for each in caught.value.faults] == [
+        ("prices[0].filter", "unsupported_filter"),
+        ("prices[1].filter.kind", "unknown_field"),
+        ("prices[2].period_aggregation", "unsupported_aggregation"),
+        ("prices[3].meter", "unknown_meter"),
+    ]
+    assert "write one of region." in caught.value.faults[1].message
+
+
+def test_a_price_knows_whether_its_meter_holds_a_level() -> None:
+    terms = parse_plan(
+        plan(
+            {**METERED, "key": "a", "meter": "storage", "period_aggregation": "time_weighted_mean"},
+            {**METERED, "key": "b", "period_aggregation": "time_weighted_mean"},
+            {**METERED, "key": "c", "period_aggregation": "distinct"},
+        ),
+        known_meters=KNOWN,
+    )
+    holds = [price.metering.holds_level for price in terms.prices if price.metering is not None]
+    assert holds == [True, False, False]
+    # It is the meter's, and not a word of the plan.
+    again = parse_plan(terms.document, known_meters=KNOWN)
+    assert again == terms

@@ -13,8 +13,9 @@ from billing.catalog.domain import parse_plan, parse_price
 from billing.rating.lines import LineKind, RatedLine
 from billing.rating.pipeline import rate_plan, rate_price
 from billing.rating.terms import PlanTerms, Timing
-from billing.rating.usage import Usage, UsageKey
+from billing.rating.usage import CountedUsage, Usage, UsageKey, UsersKey
 from kernel.decimals import Exact
+from kernel.errors import Invalid
 from kernel.money import Money
 from kernel.period import Period
 from kernel.zones import zone_named
@@ -237,7 +238,8 @@ def test_kinds_of_a_meter(kinds: str | list[str] | None, amount: str) -> None:
     told = line.explanation["aggregation"]
     assert isinstance(told, dict)
     if kinds is not None:
-        assert told["kinds"] == sorted([kinds] if isinstance(kinds, str) else list(kinds))
+        wanted = sorted([kinds] if isinstance(kinds, str) else list(kinds))
+        assert told["filter"] == {"kind": wanted}
 
 
 def test_a_kth_highest_day_says_which() -> None:
@@ -444,3 +446,89 @@ def test_equal_arguments_give_equal_lines() -> None:
     once = rated(terms, usage, apps=("q", "z"))
     again = rated(terms, dict(reversed(usage.items())), apps=("z", "q"))
     assert once == again
+
+
+def test_a_filter_with_several_properties_lets_through_what_has_all_of_them() -> None:
+    usage = {
+        UsageKey("a", "messages", "group;direction=up;region=eu"): days(d1="1000"),
+        UsageKey("a", "messages", "group;direction=down;region=eu"): days(d1="20000"),
+        UsageKey("a", "messages", "single;direction=up"): days(d2="300000"),
+        UsageKey("a", "messages", ";direction=up;region=us"): days(d2="4000000"),
+    }
+
+    def quantity(**wanted: object) -> str:
+        (line,) = rated(plan({**MESSAGES, "filter": wanted}), usage)
+        told = line.explanation["aggregation"]
+        assert isinstance(told, dict)
+        return str(told["value"])
+
+    assert quantity(direction="up") == "4301000"
+    assert quantity(direction="up", kind="group") == "1000"
+    assert quantity(direction=["down", "up"], region="eu") == "21000"
+    assert quantity(kind=["single", "group"]) == "321000"
+
+
+DISTINCT: dict[str, Any] = {
+    "key": "mau",
+    "meter": "dau",
+    "period_aggregation": "distinct",
+    "model": "per_unit",
+    "unit_price": "1",
+}
+WHOLE = ((date(2026, 3, 1), date(2026, 4, 1)),)
+
+
+@pytest.mark.parametrize(
+    ("scope", "quantities"),
+    [("app", ["7", "5"]), ("tenant", ["9"]), ("tenant_sum_of_peaks", ["12"])],
+)
+def test_different_users_count_once_a_scope(scope: str, quantities: list[str]) -> None:
+    usage = CountedUsage(
+        {UsageKey("a", "dau"): days(d1="5", d2="4"), UsageKey("b", "dau"): days(d3="3", d9="4")},
+        users={
+            UsersKey("a", "dau", WHOLE): 7,
+            UsersKey("b", "dau", WHOLE): 5,
+            UsersKey(None, "dau", WHOLE): 9,
+        },
+    )
+    lines = rated(plan({**DISTINCT, "scope": scope}), usage)
+    assert [f"{line.quantity:f}" for line in lines] == quantities
+    assert "(different users)" in lines[0].description
+
+
+def test_the_users_of_a_single_day_are_its_value() -> None:
+    lines = rated(plan(DISTINCT), {UsageKey("a", "dau"): days(d9="1500")}, apps=("a", "idle"))
+    assert amounts(lines) == [("mau", "usage", "1500.00")]
+
+
+@pytest.mark.parametrize(
+    ("users", "code"),
+    [({}, "users_not_counted"), ({UsersKey("a", "dau", WHOLE): None}, "users_not_known")],
+)
+def test_users_that_cannot_be_told_are_refused(
+    users: dict[UsersKey, int | None], code: str
+) -> None:
+    usage = CountedUsage({UsageKey("a", "dau"): days(d1="5", d2="4")}, users=users)
+    with pytest.raises(Invalid) as caught:
+        rated(plan(DISTINCT), usage)
+    assert caught.value.code == code
+
+
+def test_a_mean_over_time_tells_its_odd_days() -> None:
+    berlin = zone_named("Europe/Berlin")
+    march = Period.of_days(date(2026, 3, 1), date(2026, 4, 1), berlin)
+    terms = plan({**DISTINCT, "period_aggregation": "time_weighted_mean"})
+    (line,) = rate_plan(
+        terms=terms,
+        version=1,
+        period=march,
+        served=march,
+        zone=berlin,
+        usage={UsageKey("a", "dau"): days(d29="743", d30="743")},
+        timing=Timing.IN_ARREARS,
+    )
+    # Clocks go forward on March 29th: 23 and 24 of 743 hours.
+    assert line.quantity == 47
+    told = line.explanation["aggregation"]
+    assert isinstance(told, dict)
+    assert (told["hours"], told["without_value"]) == ({"2026-03-29": "23"}, "0")

@@ -12,8 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.catalog.domain import parse_plan, parse_price
-from billing.rating.aggregations import PeriodAggregation, aggregate_days
+from billing.rating.aggregations import (
+    EventPeriodAggregation,
+    PeriodAggregation,
+    aggregate_days,
+)
 from billing.rating.charges import charge
+from billing.rating.events import EventAggregation, UsageEvent, aggregate_period
 from billing.rating.pipeline import rate_plan
 from billing.rating.pricing import price_quantity
 from billing.rating.proration import DayCount, proration
@@ -21,8 +26,9 @@ from billing.rating.terms import PriceTerms, Timing
 from billing.rating.usage import Usage, UsageKey
 from kernel.allocation import allocate
 from kernel.money import Money, round_amount
-from kernel.period import Period
+from kernel.period import Period, local_midnight
 from kernel.zones import zone_named
+from metering.meters.domain import METERS
 
 ZONE = zone_named("America/New_York")
 MARCH = Period.of_days(date(2026, 3, 1), date(2026, 4, 1), ZONE)
@@ -294,3 +300,53 @@ def test_a_credit_mirrors_its_charge(minor: int, day: int) -> None:
     assert round_amount(-Fraction(amount) * ratio, "CNY") == -round_amount(
         Fraction(amount) * ratio, "CNY"
     )
+
+
+@given(
+    st.dictionaries(st.integers(0, 30), st.integers(0, 50), max_size=12),
+    st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "America/New_York"]),
+)
+def test_a_level_s_mean_over_days_is_that_of_events_at_midnight(
+    readings: dict[int, int], zone_name: str
+) -> None:
+    """The calculator's operation on events is the definition; a plan sees only the days."""
+    zone = zone_named(zone_name)
+    march = Period.of_days(date(2026, 3, 1), date(2026, 4, 1), zone)
+    values = {date(2026, 3, 1 + day): Decimal(value) for day, value in readings.items()}
+    events = [
+        UsageEvent(id=str(day), at=local_midnight(day, zone), value=value)
+        for day, value in sorted(values.items())
+    ]
+    by_events = aggregate_period(
+        EventPeriodAggregation.TIME_WEIGHTED_MEAN,
+        EventAggregation.LATEST,
+        events,
+        window=march,
+        zone=zone,
+    )
+    terms = parse_plan(
+        {
+            "key": "x",
+            "currency": "CNY",
+            "prices": [
+                {
+                    "key": "p",
+                    "meter": "storage",
+                    "period_aggregation": "time_weighted_mean",
+                    "model": "per_unit",
+                    "unit_price": "1",
+                }
+            ],
+        },
+        known_meters=METERS,
+    )
+    lines = rate_plan(
+        terms=terms,
+        version=1,
+        period=march,
+        served=march,
+        zone=zone,
+        usage={UsageKey("a", "storage"): values},
+        timing=Timing.IN_ARREARS,
+    )
+    assert sum((line.exact for line in lines), Fraction(0)) == by_events

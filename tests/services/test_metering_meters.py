@@ -1,6 +1,8 @@
 """The meters that come with Summit, from events to daily values: by dimensions, gauges, borrowed marks."""
 
+import io
 import itertools
+import json
 import random
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import call_command
 
 from kernel.dimensions import canonical_dimensions
 from kernel.errors import Invalid
@@ -319,3 +322,54 @@ def test_gauges_are_shown_by_hour_and_month_as_read() -> None:
     assert [row.value for row in days] == [50, 5]
     # Each region's latest reading of the month.
     assert [row.value for row in months] == [35]
+
+
+def test_usage_is_shown_by_the_properties_that_were_asked_for() -> None:
+    tenant = a_tenant()
+    send(
+        tenant.id,
+        [
+            message("1", time=MORNING, kind="group", direction="up", count=3),
+            message("2", time=MORNING, kind="single", direction="up", count=4),
+            message("3", time=MORNING, kind="group", direction="down", count=50),
+            message("4", time=MORNING, count=600),
+        ],
+    )
+    roll_up_pending(now=NOW)
+    span: dict[str, Any] = {"from_day": DAY, "to_day": date(2026, 3, 1), "meter": "messages"}
+    with system_scope(purpose="test"):
+        app = shown_app(key="chat")
+        for granularity in Granularity:
+            rows = usage_shown(apps=[app], granularity=granularity, by=["direction"], **span)
+            assert [(dict(row.dimensions), int(row.value)) for row in rows] == [
+                ({}, 600),
+                ({"direction": "down"}, 50),
+                ({"direction": "up"}, 7),
+            ]
+            rows = usage_shown(apps=[app], granularity=granularity, **span)
+            assert [row.value for row in rows] == [657]
+        with pytest.raises(Invalid) as caught:
+            usage_shown(apps=[app], by=["device"], **span)
+    assert caught.value.code == "unknown_dimension"
+    assert "kind, direction, region, deployment" in caught.value.message
+
+
+def test_the_command_tells_values_apart_by_what_was_asked_for() -> None:
+    tenant = a_tenant()
+    send(
+        tenant.id,
+        [
+            message("1", time=MORNING, kind="group", count=3),
+            message("2", time=MORNING, kind="single", region="eu"),
+            message("3", time=MORNING, kind="single"),
+        ],
+    )
+    printed = io.StringIO()
+    call_command(
+        "usage",
+        *("--app", "chat", "--meter", "messages", "--from", "2026-02-27", "--to", "2026-03-01"),
+        *("--by", "kind", "--json"),
+        stdout=printed,
+    )
+    days = json.loads(printed.getvalue())["days"]
+    assert [(each["kind"], each["value"]) for each in days] == [("group", "3"), ("single", "2")]

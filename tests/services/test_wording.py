@@ -46,7 +46,7 @@ def test_two_years_lists_of_one_plan_are_its_wordings() -> None:
         with system_scope(purpose="test"):
             load_plans(
                 documents=[examples.operators_plan(f"easemob-pro-{year}")],
-                known_meters=frozenset(METERS),
+                known_meters=METERS,
                 now=NOW,
                 actor="test",
             )

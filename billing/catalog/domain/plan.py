@@ -1,12 +1,16 @@
 """Reading a whole plan document, and recognising one that was seen before."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from billing.catalog.domain.entitlements import entitlements_document, read_entitlements
 from billing.catalog.domain.faults import PlanFaults
 from billing.catalog.domain.fields import Faults, Fields
-from billing.catalog.domain.price import price_document, read_price, refuse_minimum_above_maximum
+from billing.catalog.domain.price import (
+    KnownMeters,
+    price_document,
+    read_price,
+    refuse_minimum_above_maximum,
+)
 from billing.rating.proration import DayCount
 from billing.rating.terms import PlanTerms, PriceTerms, Timing
 from kernel import canonical
@@ -19,7 +23,7 @@ _HIGHEST_INTERVAL_COUNT = 1000
 _MOST_TRIAL_DAYS = 3660
 
 
-def parse_plan(document: object, *, known_meters: Collection[str] | None) -> PlanTerms:
+def parse_plan(document: object, *, known_meters: KnownMeters | None) -> PlanTerms:
     """The terms of a plan document.
 
     With `known_meters` None the names of meters aren't checked; for documents that were checked
@@ -47,7 +51,7 @@ def content_hash(document: object) -> bytes:
     return bytes.fromhex(parse_plan(document, known_meters=None).content_hash)
 
 
-def _read_plan(fields: Fields, *, known_meters: Collection[str] | None) -> PlanTerms:
+def _read_plan(fields: Fields, *, known_meters: KnownMeters | None) -> PlanTerms:
     key = fields.key("key")
     names = _read_names(fields)
     currency = _read_currency(fields)
@@ -113,7 +117,7 @@ def _read_currency(fields: Fields) -> str:
     return ""
 
 
-def _read_prices(fields: Fields, *, known_meters: Collection[str] | None) -> tuple[PriceTerms, ...]:
+def _read_prices(fields: Fields, *, known_meters: KnownMeters | None) -> tuple[PriceTerms, ...]:
     prices: list[PriceTerms] = []
     seen: set[str] = set()
     for price_fields in fields.items("prices"):

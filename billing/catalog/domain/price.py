@@ -3,19 +3,43 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import Protocol
 
 from billing.catalog.domain.charges import charge_document, read_charge
 from billing.catalog.domain.faults import PlanFaults
 from billing.catalog.domain.fields import Faults, Fields, is_plain_text
-from billing.rating.aggregations import PeriodAggregation
+from billing.rating.aggregations import (
+    AnyPeriodAggregation,
+    EventPeriodAggregation,
+    PeriodAggregation,
+)
 from billing.rating.conversion import Conversion, ConversionRounding
 from billing.rating.terms import Metering, PriceTerms, Scope, Stacking, Timing, ZeroUsage
 from kernel.decimals import plain_text
+from kernel.dimensions import DIMENSIONS
 
 _ZERO = Decimal(0)
 _ONLY_WITH_METER = ("scope", "period_aggregation", "k", "filter")
-_NEEDS_RAW_USAGE = ("distinct", "time_weighted_mean")
 _HIGHEST_K = 366
+
+
+class MeterFacts(Protocol):
+    """What a price must fit of the meter that it names."""
+
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """The properties by which the daily value is kept, so that a filter may name them."""
+
+    @property
+    def counts_users(self) -> bool: ...
+
+    @property
+    def holds_level(self) -> bool:
+        """Whether a value is in force until the next one."""
+
+
+KnownMeters = Mapping[str, MeterFacts] | Collection[str]
+"""The meters that a price may name; with their keys alone, what they are is not checked."""
 
 
 def parse_price(document: object, *, path: str = "price") -> PriceTerms:
@@ -33,7 +57,7 @@ def parse_price(document: object, *, path: str = "price") -> PriceTerms:
 
 
 def parse_plan_price(
-    document: object, *, known_meters: Collection[str] | None, path: str = "price"
+    document: object, *, known_meters: KnownMeters | None, path: str = "price"
 ) -> PriceTerms:
     """The terms of one price as a plan holds it, by the rules of a whole plan: with a key, and
     with a known meter where it has one. Raises PlanFaults."""
@@ -45,7 +69,7 @@ def parse_plan_price(
 
 
 def read_price(
-    fields: Fields, *, known_meters: Collection[str] | None, default_key: str | None = None
+    fields: Fields, *, known_meters: KnownMeters | None, default_key: str | None = None
 ) -> PriceTerms:
     """The terms of one price. With `known_meters` None any meter is taken, and how the days of a
     period become the quantity may be left out. With a `default_key` the price stands alone, and
@@ -105,8 +129,8 @@ def price_document(terms: PriceTerms) -> dict[str, object]:
             told["k"] = metering.k
         if metering.scope is not Scope.APP:
             told["scope"] = metering.scope.value
-        if metering.kinds:
-            told["filter"] = {"kind": list(metering.kinds)}
+        if metering.filter:
+            told["filter"] = {name: list(values) for name, values in metering.filter}
     elif terms.timing is not Timing.IN_ADVANCE:
         told["timing"] = terms.timing.value
     if terms.conversion is not None:
@@ -143,7 +167,7 @@ def refuse_minimum_above_maximum(
 
 
 def _read_metering(
-    fields: Fields, *, known_meters: Collection[str] | None, is_counted: bool
+    fields: Fields, *, known_meters: KnownMeters | None, is_counted: bool
 ) -> Metering | None:
     if not fields.has("meter"):
         for name in _ONLY_WITH_METER:
@@ -158,33 +182,40 @@ def _read_metering(
     if known_meters is not None and meter and meter not in known_meters:
         names = ", ".join(sorted(known_meters))
         fields.fault("meter", "unknown_meter", f"is not a known meter; write one of {names}.")
-    aggregation = _read_aggregation(
-        fields, is_required=known_meters is not None, is_counted=is_counted
-    )
+    aggregation = _read_aggregation(fields, is_required=known_meters is not None)
     k = 1
     if aggregation is PeriodAggregation.KTH_MAX_DAY:
         k = fields.whole_number("k", default=None, lowest=1, highest=_HIGHEST_K)
     else:
         fields.refuse("k", "needs_kth_max_day", "belongs to kth_max_day; remove it.")
+    facts = known_meters.get(meter) if isinstance(known_meters, Mapping) else None
+    if (
+        facts is not None
+        and not facts.counts_users
+        and aggregation is EventPeriodAggregation.DISTINCT
+    ):
+        fields.fault(
+            "period_aggregation",
+            "unsupported_aggregation",
+            f"is distinct, but {meter} counts no users; use one of {', '.join(PeriodAggregation)}.",
+        )
     return Metering(
         meter=meter,
         period_aggregation=aggregation,
         scope=fields.choice("scope", Scope, default=Scope.APP),
         k=k,
-        kinds=() if is_counted and fields.has("filter") else _read_kinds(fields),
+        filter=()
+        if is_counted and fields.has("filter")
+        else _read_filter(fields, meter=meter, facts=facts),
+        holds_level=facts is not None and facts.holds_level,
     )
 
 
-def _read_aggregation(fields: Fields, *, is_required: bool, is_counted: bool) -> PeriodAggregation:
-    if fields.raw("period_aggregation") in _NEEDS_RAW_USAGE:
-        if is_counted:
-            return PeriodAggregation.SUM
-        fields.fault(
-            "period_aggregation",
-            "unsupported_aggregation",
-            f"can't be worked out from daily values; use one of {', '.join(PeriodAggregation)}.",
-        )
-        return PeriodAggregation.SUM
+def _read_aggregation(fields: Fields, *, is_required: bool) -> AnyPeriodAggregation:
+    written = fields.raw("period_aggregation")
+    for known in EventPeriodAggregation:
+        if written == known:
+            return known
     return fields.choice(
         "period_aggregation",
         PeriodAggregation,
@@ -193,25 +224,58 @@ def _read_aggregation(fields: Fields, *, is_required: bool, is_counted: bool) ->
     )
 
 
-def _read_kinds(fields: Fields) -> tuple[str, ...]:
-    """The kinds that a filter lets through: {"kind": "single"} or {"kind": ["single", "group"]}."""
+def _read_filter(
+    fields: Fields, *, meter: str, facts: MeterFacts | None
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What a filter lets through: {"kind": "single", "region": ["eu", "us"]}; all must match."""
     if not fields.has("filter"):
         return ()
     filtered = fields.nested("filter")
     if not filtered.is_object:
         return ()
-    kinds: list[str] = []
-    if isinstance(filtered.raw("kind"), list | tuple):
-        for path, value in filtered.entries("kind"):
-            if isinstance(value, str) and is_plain_text(value):
-                kinds.append(value)
-            else:
-                name = path.removeprefix(f"{filtered.path}.")
-                filtered.fault(name, "not_a_text", "is not a text; write the name of a kind.")
-    else:
-        kinds.append(filtered.text("kind"))
+    kept = [name for name in DIMENSIONS if facts is None or name in facts.dimensions]
+    if not kept:
+        fields.fault(
+            "filter",
+            "unsupported_filter",
+            f"can't be told for {meter}, which is kept by no property: who is counted under one "
+            "value may be counted under another; remove it, or define a meter that counts only such "
+            "events.",
+        )
+        return ()
+    found: dict[str, tuple[str, ...]] = {}
+    for name in filtered.names():
+        if name in kept:
+            found[name] = _read_values(filtered, name)
+        else:
+            filtered.fault(
+                name[:40],
+                "unknown_field",
+                f"is not a property that {meter or 'the meter'} is kept by; "
+                f"write one of {', '.join(kept)}.",
+            )
     filtered.refuse_unknown()
-    return tuple(sorted(set(kinds)))
+    if not filtered.names():
+        fields.fault(
+            "filter", "missing", f"names no property; write one of {', '.join(kept)} or remove it."
+        )
+    return tuple(sorted(found.items()))
+
+
+def _read_values(filtered: Fields, name: str) -> tuple[str, ...]:
+    values: list[str] = []
+    if isinstance(filtered.raw(name), list | tuple):
+        for path, value in filtered.entries(name):
+            if isinstance(value, str) and is_plain_text(value):
+                values.append(value)
+            else:
+                place = path.removeprefix(f"{filtered.path}.")
+                filtered.fault(place, "not_a_text", f"is not a text; write a {name}.")
+    elif filtered.has(name):
+        values.append(filtered.text(name))
+    else:
+        filtered.missing(name)
+    return tuple(sorted(set(values)))
 
 
 def _read_conversion(fields: Fields) -> Conversion | None:

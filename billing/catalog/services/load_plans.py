@@ -1,11 +1,11 @@
 """Load plans into the catalogue as immutable versions."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from billing.catalog.domain import parse_plan
+from billing.catalog.domain import KnownMeters, parse_plan
 from billing.catalog.models import Plan, PlanVersion
 from kernel import ids
 from kernel.errors import Conflict, Invalid
@@ -27,7 +27,7 @@ class LoadedPlan:
 def load_plans(
     *,
     documents: Sequence[Mapping[str, Any]],
-    known_meters: Collection[str],
+    known_meters: KnownMeters,
     now: datetime,
     actor: str,
     based_on: Mapping[str, int] = _UNKNOWN,

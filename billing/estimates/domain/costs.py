@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from billing.rating.lines import RatedLine
 from billing.rating.pipeline import rate_plan
 from billing.rating.terms import PlanTerms, Timing
-from billing.rating.usage import Usage
+from billing.rating.usage import Usage, UsersNotCounted
 from kernel.decimals import Exact
 from kernel.errors import DomainError
 from kernel.money import Money, total
@@ -49,8 +49,12 @@ def period_cost(
     apps: Collection[str],
     version: int = 0,
     held: Mapping[str, Exact] = _NOTHING_HELD,
+    counts_users: bool = False,
 ) -> Cost:
-    """The period served whole: what is billed in advance for it, and in arrears after it."""
+    """The period served whole: what is billed in advance for it, and in arrears after it.
+
+    A caller that `counts_users` is told by UsersNotCounted which different users the terms price.
+    """
     lines: list[RatedLine] = []
     try:
         for timing in (Timing.IN_ADVANCE, Timing.IN_ARREARS):
@@ -65,6 +69,10 @@ def period_cost(
                 apps=apps,
                 quantities=held,
             )
+    except UsersNotCounted as refusal:
+        if counts_users:
+            raise
+        return Cost(amount=None, refusal=refusal.code)
     except DomainError as refusal:
         return Cost(amount=None, refusal=refusal.code)
     return Cost(

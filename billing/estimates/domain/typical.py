@@ -11,16 +11,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import islice, product
 from typing import Final
 
 from billing.rating.terms import PlanTerms
 from billing.rating.usage import Usage, UsageKey
+from kernel.dimensions import canonical_dimensions
 
 MESSAGES_A_USER: Final = 15
 APP: Final = "app"
 """All usage of a typical tenant is in one app."""
 
 _MONTH: Final = 30
+_MOST_COMBINATIONS: Final = 64
 _PEAK_PERCENT: Final = 120
 _HIGH_PERCENT: Final = 112
 _PEAK_DAY: Final = 9
@@ -76,15 +79,20 @@ def typical_usage(*, users: int, days: Sequence[date], kinds: Sequence[str] = ()
 
 
 def kinds_named(plans: Collection[PlanTerms]) -> tuple[str, ...]:
-    """The kinds that prices of the plans are limited to."""
+    """The kinds that prices of the plans are limited to, and combinations of other properties, as
+    canonical texts (`kernel.dimensions`)."""
+    filters = {
+        price.metering.filter
+        for terms in plans
+        for price in terms.prices
+        if price.metering is not None and price.metering.filter
+    }
     return tuple(
         sorted(
             {
-                kind
-                for terms in plans
-                for price in terms.prices
-                if price.metering is not None
-                for kind in price.metering.kinds
+                canonical_dimensions(dict(zip((name for name, _ in each), values, strict=True)))
+                for each in filters
+                for values in islice(product(*(values for _, values in each)), _MOST_COMBINATIONS)
             }
         )
     )

@@ -65,6 +65,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "sum": "sum {value}",
         "max": "maximum {value}",
         "latest": "latest value {value}",
+        "distinct": "different users {value}",
+        "time_weighted_mean": "mean over time {value}",
     },
     CHINESE: {
         "title": "账单",
@@ -122,6 +124,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "sum": "合计 {value}",
         "max": "最大值 {value}",
         "latest": "最新值 {value}",
+        "distinct": "去重用户数 {value}",
+        "time_weighted_mean": "时间加权平均 {value}",
     },
 }
 

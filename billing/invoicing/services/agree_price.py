@@ -144,7 +144,7 @@ def _replacement(agreed: AgreedPrice, own: PriceTerms) -> PriceTerms:
     # How the price stands in its plan stays, unless the contract says it again.
     kept = {name: own.document[name] for name in _STANDING if name in own.document}
     document = {"key": own.key, **kept, **agreed.document}
-    price = parse_plan_price(document, known_meters=frozenset(METERS))
+    price = parse_plan_price(document, known_meters=METERS)
     if price.key != own.key:
         raise Invalid(
             "price_key_differs",

@@ -10,7 +10,12 @@ from uuid import UUID
 
 from billing.catalog.queries import StoredVersion, in_force, versions_of
 from billing.invoicing.changes import ChargedKey, Decision, Facts, decide
-from billing.invoicing.contracts import held_version, load_contracts, load_usage
+from billing.invoicing.contracts import (
+    counting_users,
+    held_version,
+    load_contracts,
+    load_usage,
+)
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
@@ -20,6 +25,7 @@ from billing.rating.terms import Timing
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import (
     AskedChange,
+    Boundary,
     ChangeKind,
     EffectiveWhen,
     ServicePeriod,
@@ -95,7 +101,26 @@ def decide_change(
     if due:
         next_boundary_at = contract.cadence.after(due[-1].at)
     day = local_day(now, contract.cadence.zone)
-    usage = _usage_around(contract, day=day)
+    return counting_users(
+        tenant_id=contract.tenant_id,
+        usage=_usage_around(contract, day=day),
+        rate=lambda usage: _decided(
+            row, contract, asked, due, next_boundary_at=next_boundary_at, usage=usage, now=now
+        ),
+    )
+
+
+def _decided(
+    row: Subscription,
+    contract: Contract,
+    asked: AskedChange,
+    due: Sequence[Boundary],
+    *,
+    next_boundary_at: datetime | None,
+    usage: Usage,
+    now: datetime,
+) -> Decided:
+    day = local_day(now, contract.cadence.zone)
     service = None if day < contract.cadence.starts_on else contract.cadence.period_of(day)
     charged: Mapping[ChargedKey, Decimal] = {}
     is_opening_draft = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from billing.invoicing.contracts import load_contracts, load_usage
+from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.late_periods import Late, find_late
@@ -18,7 +18,7 @@ from billing.subscriptions.domain import Boundary, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel import ids
 from kernel.errors import Conflict, DomainError
-from kernel.period import local_day
+from kernel.period import Period, local_day
 from metering.queries import Span
 from tenants.scope import system_scope
 
@@ -72,6 +72,11 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
         usage = load_usage(
             spans=[span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))],
             meters={meter for contract in contracts.values() for meter in contract.meters},
+            users=[
+                each
+                for row in rows
+                for each in users_to_count(contracts[row.id], ended_periods(due[row.id]))
+            ],
         )
         invoices: list[Invoice] = []
         lines: list[InvoiceLine] = []
@@ -130,9 +135,14 @@ def due_boundaries(row: Subscription, contract: Contract, *, at: datetime) -> li
     return due
 
 
+def ended_periods(boundaries: Sequence[Boundary]) -> list[Period]:
+    """The served periods that end at these boundaries."""
+    return [each.ended.served for each in boundaries if each.ended is not None]
+
+
 def usage_span(contract: Contract, boundaries: Sequence[Boundary]) -> Span | None:
     """The local days whose usage these boundaries bill; None when they bill none."""
-    served = [each.ended.served for each in boundaries if each.ended is not None]
+    served = ended_periods(boundaries)
     if not served or not contract.meters:
         return None
     zone = contract.cadence.zone

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from billing.invoicing.contracts import load_contracts, load_usage
+from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome
 from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.late_periods import (
@@ -18,7 +18,7 @@ from billing.invoicing.late_periods import (
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.lines import content_hash, line_rows
 from billing.invoicing.models import Invoice, InvoiceLine, LateUsage
-from billing.invoicing.services.draft_due import Parked, usage_span
+from billing.invoicing.services.draft_due import Parked, ended_periods, usage_span
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
 from billing.subscriptions.domain import Boundary
@@ -153,6 +153,11 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
             span for _, contract, boundary in work if (span := usage_span(contract, [boundary]))
         ],
         meters={meter for contract in contracts.values() for meter in contract.meters},
+        users=[
+            each
+            for _, contract, boundary in work
+            for each in users_to_count(contract, ended_periods([boundary]))
+        ],
     )
     rated = []
     for (invoice, contract, boundary), corrections in zip(work, counts, strict=True):

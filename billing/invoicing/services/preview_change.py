@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.invoicing.changes import following_documents
-from billing.invoicing.contracts import load_contracts
+from billing.invoicing.contracts import counting_users, load_contracts
 from billing.invoicing.drafting import Contract, Draft
 from billing.invoicing.late_periods import find_late
 from billing.invoicing.late_usage import Adjusted
@@ -81,6 +81,7 @@ def preview_change(
         after.cadence.ends_on is None or day < after.cadence.ends_on
     )
     contracts = (decided.before, after)
+    late = _late(decided)
     return ChangePreview(
         subscription_id=row.id,
         plan_key=held.terms.key,
@@ -95,11 +96,12 @@ def preview_change(
         ),
         following=tuple(
             _document(draft, contracts, issued_at=draft.finalize_at, credit=False)
-            for draft in following_documents(
-                decision=decided.decision,
-                now=now,
+            for draft in counting_users(
+                tenant_id=tenant_id,
                 usage=decided.usage,
-                adjusted=_late(decided),
+                rate=lambda usage: following_documents(
+                    decision=decided.decision, now=now, usage=usage, adjusted=late
+                ),
             )
         ),
     )

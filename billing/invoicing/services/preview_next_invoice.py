@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing.invoicing.contracts import load_contracts, load_usage
+from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
 from billing.invoicing.drafting import draft_document
 from billing.invoicing.late_periods import find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.listings import LineRow
-from billing.invoicing.services.draft_due import usage_span
+from billing.invoicing.services.draft_due import ended_periods, usage_span
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.errors import DomainError
@@ -52,7 +52,11 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
         return None
     boundary = cadence.boundary(boundary_at)
     span = usage_span(contract, [boundary])
-    usage = load_usage(spans=[span] if span else [], meters=contract.meters)
+    usage = load_usage(
+        spans=[span] if span else [],
+        meters=contract.meters,
+        users=users_to_count(contract, ended_periods([boundary])),
+    )
     try:
         late = find_late(contracts={row.id: contract}, lock=False).get(row.id)
         draft = with_adjustments(

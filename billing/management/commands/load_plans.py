@@ -33,7 +33,7 @@ class Command(SummitCommand):
             with system_scope(purpose="load plans", actor="command"):
                 loaded = load_plans(
                     documents=documents,
-                    known_meters=frozenset(METERS),
+                    known_meters=METERS,
                     now=clock.now(),
                     actor="command:load_plans",
                 )

@@ -120,7 +120,7 @@ class _Player:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
             load_plans(
                 documents=documents,
-                known_meters=frozenset(METERS),
+                known_meters=METERS,
                 now=self._now,
                 actor=ACTOR,
             )

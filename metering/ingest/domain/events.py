@@ -238,18 +238,20 @@ def properties_of(data: Mapping[str, Any]) -> str:
 
 
 def _value(value: object, *, is_needed: bool) -> Decimal | None:
-    if not is_needed and (value is None or isinstance(value, float)):
+    if value is None and not is_needed:
         return None
-    if value is None or isinstance(value, float):
-        raise _Fault("bad_value", "value must be a whole number, or a decimal in a text.")
     try:
         read = parse_decimal(value, field="value")
-    except Invalid as fault:
+    except Invalid:
+        read = None
+    if read is None or read < 0:
         if not is_needed:
             return None
-        raise _Fault("bad_value", fault.message) from None
-    if read < 0:
-        raise _Fault("bad_value", "value must not be negative.")
+        raise _Fault(
+            "bad_value",
+            "value must be from 0 to 10^18: a whole number, or a decimal in a text with at most "
+            "12 decimals.",
+        )
     return read
 
 

@@ -4,8 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from kernel import clock
+from kernel.dimensions import DIMENSIONS
 from kernel.errors import DomainError
-from metering.meters.domain import METERS, meter_named
+from metering.meters.domain import METERS, meter_named, refuse_unknown_dimensions
 from metering.queries import shown_app, usage_shown
 from metering.rollup.services.roll_up import roll_up_pending
 from tenants.scope import system_scope
@@ -17,7 +18,7 @@ class Command(SummitCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--app", required=True, help="the app's key")
-        parser.add_argument("--meter", required=True, help=" or ".join(sorted(METERS)))
+        parser.add_argument("--meter", required=True, help=", ".join(METERS))
         parser.add_argument(
             "--from", dest="from_day", type=date_argument, required=True, help="first local day"
         )
@@ -29,10 +30,18 @@ class Command(SummitCommand):
             help="the local day after the last one",
         )
 
+        parser.add_argument(
+            "--by",
+            default="",
+            help="tell the values apart by these properties, with commas: " + ", ".join(DIMENSIONS),
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         from_day, to_day = options["from_day"], options["to_day"]
         try:
             meter = meter_named(options["meter"])
+            by = [name.strip() for name in options["by"].split(",") if name.strip()]
+            refuse_unknown_dimensions(meter, by, field="by")
         except DomainError as error:
             raise WrongUse(error.message, code=error.code, field=error.field) from error
         if to_day <= from_day:
@@ -45,14 +54,20 @@ class Command(SummitCommand):
             app = shown_app(key=options["app"])
         roll_up_pending(now=clock.now(), tenant_ids=[app.tenant_id])
         with system_scope(purpose="usage"):
-            days = usage_shown(apps=[app], meter=meter.key, from_day=from_day, to_day=to_day)
+            days = usage_shown(apps=[app], meter=meter.key, from_day=from_day, to_day=to_day, by=by)
         self.emit(
             {
                 "app": app.key,
                 "meter": meter.key,
                 "timezone": app.timezone,
                 "days": [
-                    {"day": each.day, "value": each.value, "state": each.state} for each in days
+                    {
+                        "day": each.day,
+                        **{name: each.dimensions.get(name, "") for name in by},
+                        "value": each.value,
+                        "state": each.state,
+                    }
+                    for each in days
                 ],
             }
         )

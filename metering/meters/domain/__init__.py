@@ -12,6 +12,7 @@ from metering.meters.domain.builtin import (
     EventTypes,
     event_types,
     meter_named,
+    refuse_unknown_dimensions,
 )
 from metering.meters.domain.counting import Rule, Sort, counting_rules
 from metering.meters.domain.meter import Aggregation, Identity, Meter, MeterVersion, Quantity, Zone
@@ -35,4 +36,5 @@ __all__ = [
     "counting_rules",
     "event_types",
     "meter_named",
+    "refuse_unknown_dimensions",
 ]

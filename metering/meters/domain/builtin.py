@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from kernel.dimensions import DIMENSIONS
 from kernel.errors import Invalid
 from metering.meters.domain.meter import Aggregation, Identity, Meter, MeterVersion
 
@@ -171,3 +172,17 @@ def meter_named(key: str, meters: Mapping[str, Meter] = METERS) -> Meter:
             field="meter",
             params={"meters": sorted(meters)},
         ) from None
+
+
+def refuse_unknown_dimensions(meter: Meter, names: Iterable[str], *, field: str = "") -> None:
+    """Raises Invalid `unknown_dimension` for a property that the meter isn't kept by; `field` is
+    where it was written, the property itself unless given."""
+    for name in names:
+        if name not in meter.dimensions:
+            known = ", ".join(each for each in DIMENSIONS if each in meter.dimensions)
+            raise Invalid(
+                "unknown_dimension",
+                f"{meter.key} is not kept by {name[:40]!r}; "
+                + (f"it is by {known}." if known else "leave it out."),
+                field=field or name,
+            )

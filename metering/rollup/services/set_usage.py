@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from kernel.dimensions import DIMENSIONS, dimensions_of
+from kernel.dimensions import dimensions_of
 from kernel.errors import Invalid
-from metering.meters.domain import meter_named
+from metering.meters.domain import meter_named, refuse_unknown_dimensions
 from work.connections import cursor
 
 
@@ -31,15 +31,7 @@ def set_usage(
     """
     rule = meter_named(meter)
     name = rule.key
-    for dimension in dimensions_of(kind):
-        if dimension not in rule.dimensions:
-            known = ", ".join(each for each in DIMENSIONS if each in rule.dimensions)
-            raise Invalid(
-                "unknown_dimension",
-                f"{name} is not kept by {dimension}; "
-                + (f"it is by {known}." if known else "leave it out."),
-                field=dimension,
-            )
+    refuse_unknown_dimensions(rule, dimensions_of(kind))
     if not value.is_finite() or value < 0:
         raise Invalid("negative_usage", "A day's value is a number from 0 up.", field="value")
     values: dict[str, Any] = {
