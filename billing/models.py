@@ -23,6 +23,7 @@ from billing.subscriptions.models import (
     SubscriptionPhase,
     SubscriptionPrice,
 )
+from billing.taxes.models import TaxRate
 
 __all__ = [
     "BalanceLot",
@@ -48,4 +49,5 @@ __all__ = [
     "SubscriptionPause",
     "SubscriptionPhase",
     "SubscriptionPrice",
+    "TaxRate",
 ]

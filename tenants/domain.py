@@ -11,6 +11,15 @@ class TenantStatus(StrEnum):
     CLOSED = "closed"
 
 
+class TaxTreatment(StrEnum):
+    """What a tenant's own standing says of taxes; `billing.taxes.domain.rules` tells what follows."""
+
+    UNSAID = ""
+    TAXABLE = "taxable"
+    EXEMPT = "exempt"
+    REVERSE_CHARGE = "reverse_charge"
+
+
 class Role(StrEnum):
     """What a member may do in one tenant."""
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from kernel import clock, ids
-from tenants.domain import KeyScope, Role, StaffRole, TenantStatus
+from tenants.domain import KeyScope, Role, StaffRole, TaxTreatment, TenantStatus
 
 
 def _choices(values: Any) -> list[tuple[str, str]]:
@@ -76,7 +76,8 @@ class Tenant(models.Model):
     """An organisation that uses the messaging platform and pays for it.
 
     `timezone` cuts its days and billing periods; usage that is stored was cut by it, so it is set
-    once. `hash_salt` and the master key, which is not in the database, give the key under which end
+    once. `tax_treatment` and `tax_percent` are what the tenant's own standing says of taxes; plans and
+    prices may say otherwise (`billing.taxes.domain.rules`). `hash_salt` and the master key, which is not in the database, give the key under which end
     users' ids are hashed; deleting the salt makes the hashes anonymous for good.
     """
 
@@ -88,6 +89,10 @@ class Tenant(models.Model):
     country = models.CharField(max_length=2, blank=True)
     address = models.TextField(blank=True)
     tax_id = models.CharField(max_length=64, blank=True)
+    tax_treatment = models.CharField(
+        max_length=16, blank=True, default="", db_default="", choices=_choices(TaxTreatment)
+    )
+    tax_percent = models.DecimalField(max_digits=15, decimal_places=12, null=True)
     billing_email = models.EmailField(blank=True)
     status = models.CharField(
         max_length=16, choices=_choices(TenantStatus), default=TenantStatus.ACTIVE
@@ -101,6 +106,15 @@ class Tenant(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status__in=list(TenantStatus)), name="tenants_tenant_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(tax_treatment__in=list(TaxTreatment))
+                & (
+                    Q(tax_percent__isnull=True)
+                    | Q(tax_percent__gte=0, tax_percent__lte=100)
+                    & Q(tax_treatment__in=["", "taxable"])
+                ),
+                name="tenants_tenant_tax",
             ),
         ]
         indexes: ClassVar = [models.Index(Lower("name"), name="tenants_tenant_name")]

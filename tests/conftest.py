@@ -99,7 +99,8 @@ def empty_tables() -> None:
         # Set-up fills this table, so it is not emptied but put back.
         cursor.execute(
             "UPDATE billing_seller SET name = 'Your company', address = '', tax_id = '',"
-            " country = '', bank_details = '', number_prefix = 'INV'"
+            " country = '', bank_details = '', number_prefix = 'INV',"
+            " tax_rounding = 'per_rate', tax_category = ''"
         )
 
 

@@ -127,6 +127,13 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "revenue": _("Revenue"),
         "tax_payable": _("Tax payable"),
     },
+    "tax_code": {
+        "standard": _("Taxed"),
+        "zero": _("Taxed at zero"),
+        "exempt": _("Exempt"),
+        "reverse_charge": _("Reverse charge"),
+        "none": _("No tax"),
+    },
     "price": {"base": _("Base fee")},
     "feature": {
         "dau": _("Daily active users"),
@@ -142,9 +149,11 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "member.added": _("Member added"),
         "payment.booked": _("Payment booked"),
         "plan_version.created": _("Plan version stored"),
+        "tax_rates.loaded": _("Tax rates loaded"),
         "subscription.started": _("Subscription started"),
         "subscription.unparked": _("Billing of the subscription tried again"),
         "tenant.created": _("Tenant created"),
+        "tenant.tax_set": _("Tenant's tax changed"),
     },
     "action": {
         "usage.view": _("See usage"),

@@ -39,6 +39,10 @@ class BilledLine(Protocol):
     @property
     def amount(self) -> Money: ...
     @property
+    def discount(self) -> Money: ...
+    @property
+    def tax(self) -> Money: ...
+    @property
     def period(self) -> Period: ...
     @property
     def plan_key(self) -> str: ...
@@ -255,8 +259,38 @@ class _Reading:
                 "exact": self._price(working["exact"]),
                 "amount": self._money(self.adjusts["rated"])
                 if self.adjusts
-                else formats.money_text(line.amount, language=self.language),
+                else formats.money_text(self._whole(line.amount), language=self.language),
             }
+        yield from self._settled(line)
+
+    def _whole(self, amount: Money) -> Money:
+        """The amount of which a dated change of tax made the line a part."""
+        split = self.working.get("tax_split")
+        return Money.of(split["of"], self.currency) if split else amount
+
+    def _settled(self, line: BilledLine) -> Iterator[str]:
+        """What is done to the rounded amount: a split by days, discount, tax."""
+        split = self.working.get("tax_split")
+        if split and not self.adjusts:
+            yield _("%(share)s of the days, as tax changes within the period: %(amount)s") % {
+                "share": split["days"],
+                "amount": formats.money_text(line.amount, language=self.language),
+            }
+        net = line.amount - line.discount
+        if line.discount:
+            yield _("Discount %(discount)s, leaves %(amount)s") % {
+                "discount": formats.money_text(line.discount, language=self.language),
+                "amount": formats.money_text(net, language=self.language),
+            }
+        told = line.explanation.get("tax")
+        if told and told.get("code") == "standard":
+            yield _("Tax %(percent)s %% of %(net)s: %(tax)s") % {
+                "percent": self._number(told["percent"]),
+                "net": formats.money_text(net, language=self.language),
+                "tax": formats.money_text(line.tax, language=self.language),
+            }
+        elif told:
+            yield str(words.word("tax_code", str(told.get("code"))))
 
     def tiers(self) -> Iterator[TierStep]:
         for each in self.working.get("lines") or []:

@@ -57,7 +57,7 @@ DOCUMENT: Final = record(
     issued_at={**INSTANT, "description": "The earliest instant at which it is issued."},
     period=PERIOD,
     currency=TEXT,
-    total={**AMOUNT, "description": "Before tax. A credit note's amounts are in your favour."},
+    total={**AMOUNT, "description": "With tax. A credit note's amounts are in your favour."},
     lines=list_of(record(**LINE_FIELDS)),
 )
 PREVIEW: Final = record(
@@ -310,6 +310,11 @@ def _document(document: PreviewedDocument) -> dict[str, Any]:
                 "quantity": plain(line.quantity),
                 "unit_price": None if line.unit_price is None else plain(line.unit_price),
                 "amount": f"{line.amount.amount:f}",
+                "discount": f"{line.discount.amount:f}",
+                "taxable": f"{(line.amount - line.discount).amount:f}",
+                "tax_percent": plain(line.tax_terms.percent),
+                "tax_code": line.tax_terms.code.value,
+                "tax": f"{line.tax.amount:f}",
                 "period": _period(line.period, zone),
                 "explanation": line.explanation,
             }

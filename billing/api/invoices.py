@@ -16,6 +16,7 @@ from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.queries import InvoiceDetail, InvoiceFilter, invoice_of, invoice_page
 from billing.invoicing.representation import invoice_document, invoice_summary, why_this_price
 from billing.invoicing.services.print_invoice import print_invoice
+from billing.taxes.domain.rules import TaxCode
 from kernel.errors import NotFound
 from tenants.api.endpoint import Day, Endpoint, ListEndpoint, PageQuery, Query, file_answer, path_id
 from tenants.api.schema import (
@@ -45,7 +46,12 @@ LINE_FIELDS: Final = {
     "description": TEXT,
     "quantity": AMOUNT,
     "unit_price": {**AMOUNT, "nullable": True},
-    "amount": AMOUNT,
+    "amount": {**AMOUNT, "description": "Before discounts and tax."},
+    "discount": AMOUNT,
+    "taxable": {**AMOUNT, "description": "The amount less its discount."},
+    "tax_percent": AMOUNT,
+    "tax_code": one_of(*TaxCode),
+    "tax": AMOUNT,
     "period": PERIOD,
     "explanation": {**ANY_OBJECT, "description": "The whole working of the amount."},
 }
@@ -65,7 +71,16 @@ _INVOICE_FIELDS: Final = {
     "due": AMOUNT,
 }
 INVOICE_SUMMARY: Final = record(**_INVOICE_FIELDS)
-INVOICE: Final = record(**_INVOICE_FIELDS, lines=list_of(record(**LINE_FIELDS)))
+_TAX: Final = record(
+    percent=AMOUNT,
+    code=one_of(*TaxCode),
+    taxable=AMOUNT,
+    tax=AMOUNT,
+    text={**ANY_OBJECT, "description": "What the law wants printed, by language."},
+)
+INVOICE: Final = record(
+    **_INVOICE_FIELDS, taxes=list_of(_TAX), lines=list_of(record(**LINE_FIELDS))
+)
 EXPLANATION: Final = record(
     id=id_of("inv"),
     number=NULLABLE_TEXT,

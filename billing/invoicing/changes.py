@@ -23,12 +23,12 @@ from billing.invoicing.drafting import (
     HeldVersion,
     bills_usage,
     draft_document,
+    draft_lines,
     final_lines,
     is_middle_of_day,
 )
 from billing.invoicing.late_usage import Adjusted, with_adjustments
 from billing.invoicing.overrides import with_overrides
-from billing.rating.lines import RatedLine
 from billing.rating.pipeline import HeldPart, rate_plan
 from billing.rating.terms import PriceTerms, Stacking, Timing
 from billing.rating.unused import taken_back_lines, unused_lines
@@ -88,7 +88,7 @@ class SettledDocument:
 
     @property
     def is_credit_note(self) -> bool:
-        return self.draft.subtotal.minor < 0
+        return self.draft.total.minor < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,6 +408,7 @@ def _settlement(
         currency=comes.version.terms.currency,
         lines=(*given_back, *charges),
         waits_for_usage=False,
+        tax_rounding=after.taxing.rounding,
     )
     return None if draft.is_empty else draft
 
@@ -428,7 +429,7 @@ def _credits(
         zone=zone,
         quantities=state.quantities,
     )
-    return _in_advance(state.version, lines)
+    return draft_lines(contract, state.version, lines, timing=Timing.IN_ADVANCE)
 
 
 def _charges(
@@ -466,16 +467,10 @@ def _charges(
         quantities={key: billed for key, billed in replaced.items() if billed},
     )
     kept = [line for line in lines if line.key not in owed_once]
-    return _in_advance(state.version, kept), _in_advance(state.version, taken_back)
-
-
-def _in_advance(version: HeldVersion, lines: Sequence[RatedLine]) -> list[DraftLine]:
-    return [
-        DraftLine(
-            timing=Timing.IN_ADVANCE.value, line=line, plan_version_id=version.plan_version_id
-        )
-        for line in version.explained(lines)
-    ]
+    return (
+        draft_lines(contract, state.version, kept, timing=Timing.IN_ADVANCE),
+        draft_lines(contract, state.version, taken_back, timing=Timing.IN_ADVANCE),
+    )
 
 
 def _without_what_stays(
@@ -543,6 +538,7 @@ def _cancelled(facts: Facts, asked: AskedChange, *, now: datetime) -> Decision:
                 final_lines(contract=contract, counted=counted, ended_at=now, usage=facts.usage)
             ),
             waits_for_usage=False,
+            tax_rounding=contract.taxing.rounding,
         )
         if not final.is_empty or bills_usage(contract=contract, period=counted):
             # One of nothing is not issued, but late usage must find that the period was billed.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TypeVar
@@ -10,24 +11,37 @@ from uuid import UUID
 from billing.catalog.domain import PriceOverride
 from billing.catalog.queries import StoredVersion
 from billing.invoicing.drafting import Contract, HeldVersion
+from billing.invoicing.models import Seller
 from billing.invoicing.overrides import with_overrides
+from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.usage import CountedUsage, Usage, UsageKey, UsersKey, UsersNotCounted
 from billing.subscriptions.histories import History, histories_of
 from billing.subscriptions.models import (
     Subscription,
 )
 from billing.subscriptions.queries import cadence_of, overrides_of
+from billing.taxes.domain.rules import Buyer, Rate, Taxing
+from billing.taxes.queries import rates_of
 from kernel.period import Period
 from metering import queries as metering
 from metering.queries import Span, UserDays
-from tenants.models import App
+from tenants.domain import TaxTreatment
+from tenants.models import App, Tenant
+
+SELLER = "default"
 
 T = TypeVar("T")
 
 
-def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract]:
-    """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. Three
-    queries."""
+def load_contracts(
+    subscriptions: Iterable[Subscription], *, seller: str = SELLER, with_taxes: bool = False
+) -> dict[UUID, Contract]:
+    """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. Five
+    queries at most.
+
+    What decides taxes comes along where anything held says that there is tax, or with `with_taxes`: for
+    one who will rate by terms that are not held yet.
+    """
     rows = list(subscriptions)
     apps: dict[UUID, list[str]] = defaultdict(list)
     tenant_ids = {row.tenant_id for row in rows}
@@ -37,14 +51,48 @@ def load_contracts(subscriptions: Iterable[Subscription]) -> dict[UUID, Contract
         apps[tenant_id].append(key)
     histories = histories_of(rows)
     overrides = overrides_of(subscriptions=rows)
-    return {
-        row.id: _contract(
-            row,
-            apps[row.tenant_id],
-            histories[row.id],
-            overrides.get(row.id, ()),
-        )
+    contracts = {
+        row.id: _contract(row, apps[row.tenant_id], histories[row.id], overrides.get(row.id, ()))
         for row in rows
+    }
+    says_tax = with_taxes or any(
+        row.tenant.tax_treatment
+        or row.tenant.tax_percent is not None
+        or any(held.terms.says_tax for held in contracts[row.id].versions)
+        for row in rows
+    )
+    if not says_tax:
+        return contracts
+    taxing = _load_taxing([row.tenant for row in rows], seller=seller)
+    return {row.id: replace(contracts[row.id], taxing=taxing[row.tenant_id]) for row in rows}
+
+
+def _load_taxing(tenants: Sequence[Tenant], *, seller: str) -> dict[UUID, Taxing]:
+    """What decides each tenant's taxes, by tenant id. Two queries."""
+    issuer = Seller.objects.get(code=seller)
+    countries = {issuer.country, *(tenant.country for tenant in tenants)} - {""}
+    rates: dict[str, list[Rate]] = defaultdict(list)
+    for rate in rates_of(jurisdictions=countries):
+        rates[rate.jurisdiction].append(rate)
+    # Tenants of one country share one list.
+    seen: dict[str, tuple[Rate, ...]] = {}
+    for country in {tenant.country for tenant in tenants}:
+        abroad = rates[country] if country not in {"", issuer.country} else []
+        seen[country] = (*rates[issuer.country], *abroad)
+    return {
+        tenant.id: Taxing(
+            seller_country=issuer.country,
+            seller_category=issuer.tax_category,
+            rounding=TaxRounding(issuer.tax_rounding),
+            buyer=Buyer(
+                country=tenant.country,
+                tax_id=tenant.tax_id,
+                treatment=TaxTreatment(tenant.tax_treatment),
+                percent=tenant.tax_percent,
+            ),
+            rates=seen[tenant.country],
+        )
+        for tenant in tenants
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.invoicing.models import CreditNote, CreditNoteLine
+from kernel.decimals import plain_text
 from kernel.money import Money
 
 
@@ -36,6 +37,9 @@ def _document(note: CreditNote, lines: list[CreditNoteLine]) -> dict[str, Any]:
                 "key": line.key,
                 "description": line.description,
                 "amount": amount(line.amount_minor),
+                "tax_percent": plain_text(line.tax_percent),
+                "tax_code": line.tax_code,
+                "tax": amount(line.tax_minor),
                 "period": {
                     "starts_at": line.period_starts_at.astimezone(zone).isoformat(),
                     "ends_at": line.period_ends_at.astimezone(zone).isoformat(),
@@ -43,6 +47,7 @@ def _document(note: CreditNote, lines: list[CreditNoteLine]) -> dict[str, Any]:
             }
             for line in lines
         ],
+        "subtotal": amount(note.total_minor - note.tax_minor),
         "tax_total": amount(note.tax_minor),
         "total": amount(note.total_minor),
         "to_receivable": amount(note.to_receivable_minor),

@@ -4,16 +4,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from uuid import UUID
 
 from billing.catalog.domain import PriceOverride
+from billing.invoicing.line_taxes import taxed
+from billing.rating.adjustments.document import NetLine, Settlement, settle
+from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.aggregations import EventPeriodAggregation
 from billing.rating.lines import RatedLine
 from billing.rating.pipeline import HeldPart, counted_stretches, rate_plan
 from billing.rating.terms import PlanTerms, PriceTerms, Timing
 from billing.rating.usage import Stretches, Usage
 from billing.subscriptions.domain import Boundary, Cadence, Holding, Pause, ServicePeriod
+from billing.taxes.domain.rules import NO_TAX, LineTax, Taxing
 from kernel.money import Money
 from kernel.period import Period, local_day, local_midnight
 
@@ -86,6 +91,7 @@ class Contract:
     overrides: Sequence[PriceOverride] = ()
     holdings: Sequence[Holding] = ()
     pauses: Sequence[Pause] = ()
+    taxing: Taxing = field(default_factory=Taxing)
 
     @property
     def meters(self) -> frozenset[str]:
@@ -206,7 +212,7 @@ def grace_of(terms: PlanTerms) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftLine:
-    """A rated line and whether it bills a period ahead of or after its service.
+    """A rated line, whether it bills a period ahead of or after its service, and its tax.
 
     An adjustment names in `adjusts` the issued line that it corrects.
     """
@@ -215,9 +221,10 @@ class DraftLine:
     line: RatedLine
     plan_version_id: UUID
     adjusts: UUID | None = None
+    tax: LineTax = NO_TAX
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft:
     """The content of one document, before it has a number.
 
@@ -230,13 +237,28 @@ class Draft:
     currency: str
     lines: tuple[DraftLine, ...]
     waits_for_usage: bool
+    tax_rounding: TaxRounding = TaxRounding.PER_RATE
+
+    @cached_property
+    def settlement(self) -> Settlement:
+        """The lines after discounts and tax, in their order, and the document's totals."""
+        return settle(
+            [
+                NetLine(key=each.line.key, amount=each.line.amount, tax_percent=each.tax.percent)
+                for each in self.lines
+            ],
+            currency=self.currency,
+            tax_rounding=self.tax_rounding,
+        )
 
     @property
     def subtotal(self) -> Money:
-        total = Money.zero(self.currency)
-        for each in self.lines:
-            total = total + each.line.amount
-        return total
+        return self.settlement.subtotal
+
+    @property
+    def total(self) -> Money:
+        """What the tenant owes for it: after discounts, with tax."""
+        return self.settlement.total
 
     @property
     def is_empty(self) -> bool:
@@ -284,6 +306,7 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
         currency=contract.versions[0].terms.currency,
         lines=tuple(lines),
         waits_for_usage=waits,
+        tax_rounding=contract.taxing.rounding,
     )
 
 
@@ -408,19 +431,28 @@ def rated_lines(
     counted = contract.served_parts(served) if parts is None else parts
     if not counted:
         return []
+    lines = rate_plan(
+        terms=held.terms,
+        version=held.number,
+        period=period,
+        served=served,
+        zone=contract.cadence.zone,
+        usage=usage,
+        apps=contract.apps,
+        timing=timing,
+        parts=counted,
+    )
+    return draft_lines(contract, held, lines, timing=timing)
+
+
+def draft_lines(
+    contract: Contract, held: HeldVersion, lines: Sequence[RatedLine], *, timing: Timing
+) -> list[DraftLine]:
+    """Rated lines of one version with their taxes, for a document."""
     return [
-        DraftLine(timing=timing.value, line=line, plan_version_id=held.plan_version_id)
-        for line in held.explained(
-            rate_plan(
-                terms=held.terms,
-                version=held.number,
-                period=period,
-                served=served,
-                zone=contract.cadence.zone,
-                usage=usage,
-                apps=contract.apps,
-                timing=timing,
-                parts=counted,
-            )
+        DraftLine(timing=timing.value, line=part, plan_version_id=held.plan_version_id, tax=tax)
+        for line in held.explained(lines)
+        for part, tax in taxed(
+            line, terms=held.terms, taxing=contract.taxing, zone=contract.cadence.zone
         )
     ]

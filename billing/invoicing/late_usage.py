@@ -23,11 +23,13 @@ from billing.invoicing.drafting import (
     arrears_lines,
     final_lines,
 )
+from billing.invoicing.line_taxes import told_tax
 from billing.rating.descriptions import described
 from billing.rating.lines import LineKind, RatedLine
 from billing.rating.terms import Timing
 from billing.rating.usage import CountedUsage, Usage, UsageKey
 from billing.subscriptions.domain import Boundary
+from billing.taxes.domain.rules import NO_TAX
 from kernel.decimals import exact, plain_text
 from kernel.money import Money, total
 from kernel.period import Period
@@ -153,6 +155,7 @@ def with_adjustments(
         currency=contract.versions[0].terms.currency,
         lines=lines,
         waits_for_usage=False,
+        tax_rounding=contract.taxing.rounding,
     )
 
 
@@ -255,10 +258,17 @@ def _adjustment(
     else:
         phrase += "_unbilled"
     told = working or (billed.working if billed else {})
+    # What was billed is corrected by the rate at which it was billed.
+    tax = told_tax(billed.working) if billed is not None and billed.first_line else NO_TAX
+    if rated is not None and (billed is None or billed.first_line is None):
+        tax = rated.tax
+    if tax.said_by:
+        working = {**working, "tax": tax.document}
     return DraftLine(
         timing=Timing.IN_ARREARS.value,
         plan_version_id=version_id,
         adjusts=billed.first_line if billed else None,
+        tax=tax,
         line=RatedLine(
             key=name.key,
             kind=LineKind.ADJUSTMENT,

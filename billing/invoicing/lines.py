@@ -27,8 +27,12 @@ def content_hash(draft: Draft) -> bytes:
                 str(each.line.unit_price),
                 each.line.amount.minor,
                 each.line.explanation,
+                # What a document without discounts and taxes doesn't say keeps its hash as it was.
+                *([each.tax.document] if each.tax.said_by else []),
+                *([settled.discount.minor] if settled.discount else []),
+                *([settled.tax.minor] if settled.tax else []),
             ]
-            for each in draft.lines
+            for each, settled in zip(draft.lines, draft.settlement.lines, strict=True)
         ],
     ]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -51,6 +55,10 @@ def line_rows(*, invoice_id: UUID, contract: Contract, draft: Draft) -> list[Inv
             quantity=each.line.quantity,
             unit_price=each.line.unit_price,
             amount_minor=each.line.amount.minor,
+            discount_minor=settled.discount.minor,
+            tax_percent=each.tax.percent,
+            tax_code=each.tax.code,
+            tax_minor=settled.tax.minor,
             period_starts_at=each.line.period.starts_at,
             period_ends_at=each.line.period.ends_at,
             plan_version_id=each.plan_version_id,
@@ -60,7 +68,10 @@ def line_rows(*, invoice_id: UUID, contract: Contract, draft: Draft) -> list[Inv
                 "phrase": each.line.phrase,
                 "params": dict(each.line.params),
                 **each.line.explanation,
+                **({"tax": each.tax.document} if each.tax.said_by else {}),
             },
         )
-        for position, each in enumerate(draft.lines, start=1)
+        for position, (each, settled) in enumerate(
+            zip(draft.lines, draft.settlement.lines, strict=True), start=1
+        )
     ]

@@ -16,8 +16,10 @@ from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QueryS
 from django.db.models.functions import Cast, Coalesce
 
 from billing.invoicing.domain import InvoiceStatus, RunState
+from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
 from billing.subscriptions.models import Subscription
+from billing.taxes.domain.rules import LineTax
 from kernel.errors import NotFound
 from kernel.money import Money
 from kernel.period import Period
@@ -89,6 +91,9 @@ class LineRow:
     quantity: Decimal
     unit_price: Decimal | None
     amount: Money
+    discount: Money
+    tax_terms: LineTax
+    tax: Money
     period: Period
     plan_key: str
     plan_version: int
@@ -130,6 +135,14 @@ class InvoiceDetail:
     def outstanding(self) -> Money:
         """What is still to be paid; zero unless the invoice is open."""
         return _outstanding(self.status, self.total, self.paid)
+
+    @property
+    def taxes(self) -> tuple[TaxSum, ...]:
+        """Tax for each rate."""
+        return tax_sums(
+            ((line.tax_terms, line.amount - line.discount, line.tax) for line in self.lines),
+            currency=self.currency,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -502,6 +515,11 @@ def _line(line: InvoiceLine, *, currency: str) -> LineRow:
         quantity=line.quantity,
         unit_price=line.unit_price,
         amount=Money(line.amount_minor, currency),
+        discount=Money(line.discount_minor, currency),
+        tax_terms=stored_tax(
+            percent=line.tax_percent, code=line.tax_code, explanation=line.explanation
+        ),
+        tax=Money(line.tax_minor, currency),
         period=Period(line.period_starts_at, line.period_ends_at),
         plan_key=line.plan_version.plan.key,
         plan_version=line.plan_version.number,

@@ -4,6 +4,7 @@ A finalised invoice is frozen: the triggers of ``0002_guards`` refuse every chan
 the transition table allows and what has been paid.
 """
 
+from decimal import Decimal
 from typing import ClassVar
 
 from django.db import models
@@ -11,13 +12,19 @@ from django.db.models import Q
 
 from billing.catalog.models import PlanVersion
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome, RunState
+from billing.rating.adjustments.tax import TaxRounding
 from billing.subscriptions.models import Subscription
+from billing.taxes.domain.rules import TaxCode
 from kernel import clock, ids
 from tenants.models import Tenant
 
 
 class Seller(models.Model):
-    """The legal entity that issues invoices; each has its own number series."""
+    """The legal entity that issues invoices; each has its own number series.
+
+    `tax_rounding` tells how its documents round tax; `tax_category` is the category of products whose
+    rate a taxable tenant bears where neither price nor plan names one.
+    """
 
     code = models.CharField(primary_key=True, max_length=32)
     name = models.CharField(max_length=200)
@@ -26,6 +33,13 @@ class Seller(models.Model):
     country = models.CharField(max_length=2, blank=True)
     bank_details = models.TextField(blank=True)
     number_prefix = models.CharField(max_length=12, default="INV")
+    tax_rounding = models.CharField(
+        max_length=16,
+        choices=[(r.value, r.value) for r in TaxRounding],
+        default=TaxRounding.PER_RATE,
+        db_default=TaxRounding.PER_RATE.value,
+    )
+    tax_category = models.CharField(max_length=100, blank=True, default="", db_default="")
 
     web_access = "read"
 
@@ -179,6 +193,7 @@ class Invoice(models.Model):
 class InvoiceLine(models.Model):
     """One amount of an invoice; `explanation` holds its whole working.
 
+    `amount` is before discounts; tax is worked out from `amount - discount`.
     An adjustment names in `adjusts` the line that first billed what it corrects (none where nothing
     had been billed): that line and all that adjust it are together never credited beyond their sum.
     """
@@ -195,6 +210,17 @@ class InvoiceLine(models.Model):
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
     unit_price = models.DecimalField(max_digits=38, decimal_places=12, null=True)
     amount_minor = models.BigIntegerField()
+    discount_minor = models.BigIntegerField(default=0, db_default=0)
+    tax_percent = models.DecimalField(
+        max_digits=15, decimal_places=12, default=Decimal(0), db_default=Decimal(0)
+    )
+    tax_code = models.CharField(
+        max_length=16,
+        choices=[(c.value, c.value) for c in TaxCode],
+        default=TaxCode.NONE,
+        db_default=TaxCode.NONE.value,
+    )
+    tax_minor = models.BigIntegerField(default=0, db_default=0)
     period_starts_at = models.DateTimeField()
     period_ends_at = models.DateTimeField()
     plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
@@ -288,7 +314,8 @@ class CreditNote(models.Model):
 
 
 class CreditNoteLine(models.Model):
-    """One amount of a credit note; with `invoice_line`, it takes back (a part of) that line."""
+    """One amount of a credit note, before tax; with `invoice_line`, it takes back (a part of) that
+    line, and tax by that line's rate."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
@@ -301,6 +328,16 @@ class CreditNoteLine(models.Model):
     key = models.CharField(max_length=100)
     description = models.CharField(max_length=300)
     amount_minor = models.BigIntegerField()
+    tax_percent = models.DecimalField(
+        max_digits=15, decimal_places=12, default=Decimal(0), db_default=Decimal(0)
+    )
+    tax_code = models.CharField(
+        max_length=16,
+        choices=[(c.value, c.value) for c in TaxCode],
+        default=TaxCode.NONE,
+        db_default=TaxCode.NONE.value,
+    )
+    tax_minor = models.BigIntegerField(default=0, db_default=0)
     period_starts_at = models.DateTimeField()
     period_ends_at = models.DateTimeField()
     explanation = models.JSONField(default=dict)

@@ -14,6 +14,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThanOrEqual, LessThan
 
 from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceLine
 from kernel.errors import NotFound
 from kernel.money import Money
@@ -78,11 +79,20 @@ class LineRow:
     quantity: Decimal
     unit_price: Decimal | None
     amount: Money
+    discount: Money
+    tax_percent: Decimal
+    tax_code: str
+    tax: Money
     period: Period
     plan_key: str
     plan_version: int
     effective_from: date | None
     explanation: dict[str, Any]
+
+    @property
+    def taxable(self) -> Money:
+        """What tax is worked out from."""
+        return self.amount - self.discount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,23 @@ class InvoiceDetail:
 
     invoice: InvoiceRow
     lines: Sequence[LineRow]
+
+
+def tax_table(lines: Sequence[LineRow], *, currency: str) -> tuple[TaxSum, ...]:
+    """Tax for each rate, worked out from the lines as they stand."""
+    return tax_sums(
+        (
+            (
+                stored_tax(
+                    percent=line.tax_percent, code=line.tax_code, explanation=line.explanation
+                ),
+                line.taxable,
+                line.tax,
+            )
+            for line in lines
+        ),
+        currency=currency,
+    )
 
 
 def all_invoices(*, wanted: InvoiceFilter) -> Iterator[InvoiceDetail]:
@@ -209,6 +236,10 @@ def _line(line: Any, *, currency: str) -> LineRow:
         quantity=line.quantity,
         unit_price=line.unit_price,
         amount=Money(line.amount_minor, currency),
+        discount=Money(line.discount_minor, currency),
+        tax_percent=line.tax_percent,
+        tax_code=line.tax_code,
+        tax=Money(line.tax_minor, currency),
         period=Period(line.period_starts_at, line.period_ends_at),
         plan_key=line.plan_key,
         plan_version=line.plan_number,

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from billing.invoicing.queries import InvoiceDetail, InvoiceRow, LineRow
+from billing.invoicing.line_taxes import TaxSum
+from billing.invoicing.queries import InvoiceDetail, InvoiceRow, LineRow, tax_table
 from kernel.ids import public_id
 from kernel.money import Money
 from kernel.period import Period
@@ -16,6 +17,7 @@ def invoice_document(detail: InvoiceDetail) -> dict[str, Any]:
     zone = detail.invoice.zone
     return {
         **invoice_summary(detail.invoice),
+        "taxes": [_tax(each) for each in tax_table(detail.lines, currency=detail.invoice.currency)],
         "lines": [_line(line, zone) for line in detail.lines],
     }
 
@@ -49,6 +51,11 @@ def _line(line: LineRow, zone: ZoneInfo) -> dict[str, Any]:
         "quantity": plain(line.quantity),
         "unit_price": None if line.unit_price is None else plain(line.unit_price),
         "amount": _amount(line.amount),
+        "discount": _amount(line.discount),
+        "taxable": _amount(line.taxable),
+        "tax_percent": plain(line.tax_percent),
+        "tax_code": line.tax_code,
+        "tax": _amount(line.tax),
         "period": _period(line.period, zone),
         "explanation": line.explanation,
     }
@@ -63,6 +70,16 @@ def why_this_price(line: LineRow) -> dict[str, Any]:
         "effective_from": line.effective_from.isoformat() if line.effective_from else None,
         "terms": line.explanation.get("terms"),
         "override": line.explanation.get("override"),
+    }
+
+
+def _tax(each: TaxSum) -> dict[str, Any]:
+    return {
+        "percent": plain(each.tax.percent),
+        "code": each.tax.code.value,
+        "taxable": _amount(each.taxable),
+        "tax": _amount(each.amount),
+        "text": dict(each.tax.text),
     }
 
 

@@ -127,7 +127,8 @@ def invoice_postings(
 ) -> tuple[Posting, ...]:
     """What an issued invoice posts.
 
-    The tenant owes the total; what was billed ahead of its service is deferred until it is
+    `recurring_in_advance` and `arrears` are after discounts and before tax, which is owed to the
+    state. The tenant owes the total; what was billed ahead of its service is deferred until it is
     delivered, what was billed after it is revenue (accrual accounting).
     """
     total = recurring_in_advance + arrears + tax

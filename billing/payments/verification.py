@@ -11,12 +11,26 @@ from work.connections import cursor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineDrift:
-    """An issued invoice whose lines don't sum to its subtotal, in minor units."""
+    """An issued invoice whose lines don't sum to its subtotal, in minor units; `figure` tells whether
+    it is that, their discounts or their taxes."""
 
     invoice_id: UUID
     number: str
-    subtotal_minor: int
+    figure: str
+    invoice_minor: int
     lines_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaxDrift:
+    """An issued invoice whose tax isn't what the journal says is owed, or of whose tax more went back
+    by credit notes than it charged; `figure` tells which."""
+
+    invoice_id: UUID
+    number: str
+    figure: str
+    invoice_minor: int
+    found_minor: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +54,74 @@ class NumberGap:
 
 
 def first_line_drift() -> LineDrift | None:
-    """The first issued invoice, by number, whose subtotal isn't the sum of its lines."""
+    """The first issued invoice, by number, whose subtotal, discount or tax isn't the sum of its lines."""
     with cursor() as db:
         db.execute(
             """
-            SELECT i.id, i.number, i.subtotal_minor, coalesce(sum(l.amount_minor), 0)::bigint
+            SELECT i.id, i.number, f.figure, f.invoice, f.lines
               FROM billing_invoice i
-              LEFT JOIN billing_invoiceline l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
-             WHERE i.number IS NOT NULL
-             GROUP BY i.id, i.number, i.subtotal_minor
-            HAVING i.subtotal_minor <> coalesce(sum(l.amount_minor), 0)
-             ORDER BY i.number LIMIT 1
+              LEFT JOIN (
+                SELECT tenant_id, invoice_id, sum(amount_minor) AS amount,
+                       sum(discount_minor) AS discount, sum(tax_minor) AS tax
+                  FROM billing_invoiceline GROUP BY tenant_id, invoice_id
+              ) AS l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+             CROSS JOIN LATERAL (VALUES
+                ('subtotal', i.subtotal_minor, coalesce(l.amount, 0)::bigint),
+                ('discount', i.discount_minor, coalesce(l.discount, 0)::bigint),
+                ('tax', i.tax_minor, coalesce(l.tax, 0)::bigint)) AS f (figure, invoice, lines)
+             WHERE i.number IS NOT NULL AND f.invoice <> f.lines
+             ORDER BY i.number, f.figure LIMIT 1
             """
         )
         row = db.fetchone()
     if row is None:
         return None
-    return LineDrift(invoice_id=row[0], number=row[1], subtotal_minor=row[2], lines_minor=row[3])
+    return LineDrift(
+        invoice_id=row[0], number=row[1], figure=row[2], invoice_minor=row[3], lines_minor=row[4]
+    )
+
+
+def first_tax_drift() -> TaxDrift | None:
+    """The first issued invoice, by number, whose tax the journal or its credit notes contradict.
+
+    A credit that is worked out for itself may round a line's tax up by one minor unit.
+    """
+    with cursor() as db:
+        db.execute(
+            """
+            SELECT id, number, figure, invoice, found FROM (
+                SELECT i.id, i.number, 'posted' AS figure, i.tax_minor AS invoice,
+                       coalesce(-sum(e.amount_minor), 0)::bigint AS found, 0 AS slack
+                  FROM billing_invoice i
+                  LEFT JOIN billing_journaltransaction t ON t.tenant_id = i.tenant_id
+                       AND t.kind = 'invoice' AND t.reference = 'invoice:' || i.id
+                  LEFT JOIN billing_journalentry e ON e.transaction_id = t.id
+                       AND e.account = 'tax_payable' AND e.currency = i.currency
+                 WHERE i.number IS NOT NULL
+                 GROUP BY i.id, i.number, i.tax_minor
+                UNION ALL
+                SELECT i.id, i.number, 'credited', sum(l.tax_minor)::bigint,
+                       sum(c.tax)::bigint, sum(c.times)
+                  FROM billing_invoiceline l
+                  JOIN billing_invoice i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id
+                  JOIN (SELECT tenant_id, invoice_line_id, sum(tax_minor) AS tax,
+                               count(*) AS times
+                          FROM billing_creditnoteline WHERE invoice_line_id IS NOT NULL
+                         GROUP BY tenant_id, invoice_line_id) AS c
+                    ON c.tenant_id = l.tenant_id AND c.invoice_line_id = l.id
+                 GROUP BY i.id, i.number, l.tax_percent
+            ) AS found
+             WHERE figure = 'posted' AND found <> invoice
+                OR figure = 'credited' AND found > invoice + slack
+             ORDER BY number, figure LIMIT 1
+            """
+        )
+        row = db.fetchone()
+    if row is None:
+        return None
+    return TaxDrift(
+        invoice_id=row[0], number=row[1], figure=row[2], invoice_minor=row[3], found_minor=row[4]
+    )
 
 
 def first_settlement_drift() -> SettlementDrift | None:

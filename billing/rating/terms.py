@@ -79,6 +79,15 @@ class Metering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaxTerms:
+    """What a price or a plan says of tax: a percentage of its own, or a category of products whose
+    dated rate is looked up. At most one of both; neither: it says nothing."""
+
+    percent: Decimal | None = None
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTerms:
     """One price of a plan.
 
@@ -100,6 +109,7 @@ class PriceTerms:
     addon: bool = False
     stacking: Stacking = Stacking.ADD
     group: str = ""
+    tax: TaxTerms = TaxTerms()
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -141,6 +151,7 @@ class PlanTerms:
     max_of: tuple[str, ...] = ()
     entitlements: tuple[Entitlement, ...] = ()
     is_private: bool = False
+    tax: TaxTerms = TaxTerms()
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     content_hash: str = field(default="", compare=False)
 
@@ -151,6 +162,15 @@ class PlanTerms:
             return True
         is_bounded = self.minimum is not None or self.maximum is not None
         return is_bounded and timing is Timing.IN_ARREARS
+
+    @property
+    def says_tax(self) -> bool:
+        """Whether the plan or any of its prices says that there is tax."""
+        return any(terms != TaxTerms() for terms in (self.tax, *(p.tax for p in self.prices)))
+
+    def tax_of(self, price_key: str) -> TaxTerms:
+        """What the price of that key says of tax; nothing for a line of the plan itself."""
+        return next((price.tax for price in self.prices if price.key == price_key), TaxTerms())
 
     def name(self, language: str) -> str:
         """The plan's name in the language, else in English, else any, else its key."""

@@ -12,6 +12,7 @@ from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind, Effect
 from kernel.decimals import parse_decimal
 from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
 from kernel.errors import DomainError, Invalid
+from tenants.domain import TaxTreatment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,10 @@ class CreateTenant:
     name: str
     apps: tuple[str, ...]
     timezone: str
+    country: str = ""
+    tax_id: str = ""
+    tax_treatment: TaxTreatment = TaxTreatment.UNSAID
+    tax_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +154,8 @@ class Story:
     currency: str
     plan_defaults: Mapping[str, str]
     plans: tuple[Mapping[str, Any], ...]
+    taxes: tuple[Mapping[str, Any], ...]
+    seller: Mapping[str, str]
     steps: tuple[Step, ...]
 
 
@@ -161,6 +168,7 @@ class StepFault(DomainError):
         self.cause = cause
 
 
+_SELLER: Final = ("country", "tax_rounding", "tax_category")
 LONGEST: Final = timedelta(days=50 * 365)
 """From a story's first step to its last: every month in between is billed for every tenant."""
 _DATA: Final = ("user", "device", "count", "value", *DIMENSIONS)
@@ -174,7 +182,8 @@ def read_story(document: object) -> Story:
     """The story that decoded JSON tells; steps sorted by instant, stable.
 
     The story's `grace` and `currency` hold for plans that say nothing of their own, its `timezone`
-    for tenants. Raises StepFault.
+    for tenants. Its `taxes` are all the dated rates that there are; its `seller` says of the seller what
+    it wants (`country`, `tax_rounding`, `tax_category`). Raises StepFault.
     """
     if not isinstance(document, Mapping):
         raise StepFault(
@@ -187,6 +196,8 @@ def read_story(document: object) -> Story:
         if document.get("grace") is not None:
             defaults["grace"] = _text(document, "grace")
         plans = tuple({**defaults, **each} for each in _objects(document, "plans"))
+        taxes = tuple(_objects(document, "taxes")) if document.get("taxes") else ()
+        seller = _seller(document)
         written = _objects(document, "steps")
     except Invalid as fault:
         raise StepFault(fault, step=None) from None
@@ -206,7 +217,28 @@ def read_story(document: object) -> Story:
             ),
             step=steps[-1].index,
         )
-    return Story(currency=currency, plan_defaults=defaults, plans=plans, steps=tuple(steps))
+    return Story(
+        currency=currency,
+        plan_defaults=defaults,
+        plans=plans,
+        taxes=taxes,
+        seller=seller,
+        steps=tuple(steps),
+    )
+
+
+def _seller(document: Mapping[str, Any]) -> Mapping[str, str]:
+    told = document.get("seller") or {}
+    if not isinstance(told, Mapping):
+        raise Invalid("not_an_object", _ask("seller", "an object"), field="seller")
+    unknown = sorted(set(map(str, told)) - set(_SELLER))
+    if unknown:
+        raise Invalid(
+            "unknown_field",
+            f"seller.{unknown[0][:40]} is not known; known are {', '.join(_SELLER)}.",
+            field="seller",
+        )
+    return {name: _text(told, name) for name in told}
 
 
 def _step(index: int, step: Mapping[str, Any], *, timezone: str) -> Step:
@@ -232,6 +264,14 @@ def _create_tenant(step: Mapping[str, Any], timezone: str) -> Action:
         name=_text(step, "name", default=tenant),
         apps=tuple(apps),
         timezone=_text(step, "timezone", default=timezone),
+        country=_text(step, "country", default="") if step.get("country") else "",
+        tax_id=_text(step, "tax_id", default="") if step.get("tax_id") else "",
+        tax_treatment=TaxTreatment(
+            _choice(step, "tax_treatment", [each.value for each in TaxTreatment if each])
+            if step.get("tax_treatment")
+            else ""
+        ),
+        tax_percent=_decimal(step, "tax_percent") if step.get("tax_percent") is not None else None,
     )
 
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -12,8 +13,10 @@ from zoneinfo import available_timezones
 from kernel import ids
 from kernel.errors import Conflict, Invalid
 from tenants import audit
+from tenants.domain import TaxTreatment
 from tenants.models import App, Tenant
 from tenants.names import check_name
+from tenants.services.set_tax import TaxStanding, check_standing
 from work.connections import current_alias
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,99}")
@@ -21,7 +24,8 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,99}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTenant:
-    """What a new tenant starts with; `apps` are app keys. The last three stand on its invoices."""
+    """What a new tenant starts with; `apps` are app keys. Country, address, tax id and e-mail stand on
+    its invoices; `tax_treatment` and `tax_percent` are its own standing in taxes."""
 
     key: str
     name: str
@@ -32,6 +36,8 @@ class NewTenant:
     address: str = ""
     tax_id: str = ""
     billing_email: str = ""
+    tax_treatment: TaxTreatment = TaxTreatment.UNSAID
+    tax_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,14 @@ def create_tenants(
     for new in tenants:
         check_key(new.key, field="tenant")
         check_timezone(new.timezone)
+        check_standing(
+            TaxStanding(
+                country=new.country,
+                tax_id=new.tax_id,
+                treatment=new.tax_treatment,
+                percent=new.tax_percent,
+            )
+        )
         row = Tenant(
             id=ids.new_id(),
             key=new.key,
@@ -106,6 +120,8 @@ def create_tenants(
             address=new.address,
             tax_id=new.tax_id,
             billing_email=new.billing_email,
+            tax_treatment=new.tax_treatment,
+            tax_percent=new.tax_percent,
             hash_salt=secrets.token_bytes(32),
             created_at=now,
         )

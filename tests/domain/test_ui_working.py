@@ -13,6 +13,7 @@ from billing.catalog.domain import parse_plan
 from billing.rating.pipeline import rate_plan
 from billing.rating.terms import Timing
 from billing.rating.usage import UsageKey
+from kernel.money import Money
 from kernel.period import Period
 from ui.plan_terms import plan_sheet
 from ui.working import ShownLine, shown_line
@@ -58,6 +59,8 @@ def lines(
                 quantity=line.quantity,
                 unit_price=line.unit_price,
                 amount=line.amount,
+                discount=Money.zero("CNY"),
+                tax=Money.zero("CNY"),
                 period=line.period,
                 plan_key="p",
                 plan_version=3,

@@ -60,7 +60,10 @@ def test_nothing_is_wrong_with_what_a_run_made() -> None:
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
-        ("UPDATE billing_invoice SET total_minor = 1", "invoice_posting_differs"),
+        (
+            "UPDATE billing_invoice SET total_minor = 1, subtotal_minor = 1",
+            "invoice_posting_differs",
+        ),
         ("UPDATE billing_invoiceline SET amount_minor = amount_minor + 1", "lines_differ"),
         ("DELETE FROM billing_invoiceline", "lines_differ"),
         ("UPDATE billing_invoice SET status = 'paid'", "settlement_differs"),

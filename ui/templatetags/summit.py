@@ -75,6 +75,20 @@ def period(value: Period, zone: str = "UTC") -> str:
 
 
 @register.filter
+def tax_rate(tax: Any) -> str:
+    """A tax as the reader's words: its percentage, or why nothing is charged."""
+    if str(tax.code) in {"standard", "zero"}:
+        return f"{formats.quantity_text(tax.percent, language=_language())} %"
+    return str(words.word("tax_code", str(tax.code)))
+
+
+@register.filter
+def legal_text(tax: Any) -> str:
+    """What the law wants said of a tax, in the reader's language, else in English."""
+    return str(tax.text.get(_language()) or tax.text.get("en", ""))
+
+
+@register.filter
 def cell(value: Cell) -> SafeString:
     """Any value that a table may hold, as markup."""
     return as_html(value)

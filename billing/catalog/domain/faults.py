@@ -24,13 +24,13 @@ class PlanFaults(Invalid):
     plain values.
     """
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], *, code: str = "invalid_plan") -> None:
         self.faults = tuple(faults)
         shown = "; ".join(fault.message for fault in self.faults[:_MOST_SHOWN])
         if len(self.faults) > _MOST_SHOWN:
             shown += f"; and {len(self.faults) - _MOST_SHOWN} more"
         super().__init__(
-            "invalid_plan",
+            code,
             shown,
             field=self.faults[0].path,
             params={

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from billing.rating.terms import PlanTerms, PriceTerms
+from billing.rating.terms import PlanTerms, PriceTerms, TaxTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ def overridden(terms: PlanTerms, overrides: Mapping[str, PriceOverride]) -> Plan
 def _price(own: PriceTerms, override: PriceOverride | None, max_of: Sequence[str]) -> PriceTerms:
     if override is None or override.price is None:
         return own
-    if own.key in max_of:
-        return replace(override.price, timing=own.timing)
-    return override.price
+    agreed = override.price
+    if agreed.tax == TaxTerms():
+        # What is agreed of the amount is no word on tax.
+        agreed = replace(agreed, tax=own.tax)
+    return replace(agreed, timing=own.timing) if own.key in max_of else agreed

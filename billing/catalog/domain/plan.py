@@ -11,6 +11,7 @@ from billing.catalog.domain.price import (
     read_price,
     refuse_minimum_above_maximum,
 )
+from billing.catalog.domain.taxes import read_tax, tax_document
 from billing.rating.proration import DayCount
 from billing.rating.terms import PlanTerms, PriceTerms, Timing
 from kernel import canonical
@@ -70,6 +71,7 @@ def _read_plan(fields: Fields, *, known_meters: KnownMeters | None) -> PlanTerms
     maximum = fields.optional_figure("maximum")
     refuse_minimum_above_maximum(fields, minimum, maximum)
     max_of = _read_max_of(fields, prices)
+    tax = read_tax(fields)
     fields.refuse_unknown()
     return PlanTerms(
         key=key,
@@ -87,6 +89,7 @@ def _read_plan(fields: Fields, *, known_meters: KnownMeters | None) -> PlanTerms
         max_of=max_of,
         entitlements=entitlements,
         is_private=is_private,
+        tax=tax,
     )
 
 
@@ -199,4 +202,5 @@ def _plan_document(terms: PlanTerms) -> dict[str, object]:
         told["maximum"] = plain_text(terms.maximum)
     if terms.max_of:
         told["max_of"] = sorted(terms.max_of)
+    told.update(tax_document(terms.tax))
     return told

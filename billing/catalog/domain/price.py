@@ -8,6 +8,7 @@ from typing import Protocol
 from billing.catalog.domain.charges import charge_document, read_charge
 from billing.catalog.domain.faults import PlanFaults
 from billing.catalog.domain.fields import Faults, Fields, is_plain_text
+from billing.catalog.domain.taxes import read_tax, tax_document
 from billing.rating.aggregations import (
     AnyPeriodAggregation,
     EventPeriodAggregation,
@@ -113,6 +114,7 @@ def read_price(
             "stacking", Stacking, default=Stacking.REPLACE if group else Stacking.ADD
         ),
         group=group,
+        tax=read_tax(fields),
     )
     fields.refuse_unknown()
     return replace(terms, document=price_document(terms))
@@ -151,6 +153,7 @@ def price_document(terms: PriceTerms) -> dict[str, object]:
         told["group"] = terms.group
     if terms.stacking is not (Stacking.REPLACE if terms.group else Stacking.ADD):
         told["stacking"] = terms.stacking.value
+    told.update(tax_document(terms.tax))
     return told
 
 

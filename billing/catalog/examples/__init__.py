@@ -26,3 +26,8 @@ def operators_plan(name: str) -> dict[str, Any]:
     path = _OPERATORS / f"{name}.json"
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
+
+
+def tax_rates() -> Any:
+    """The example file of dated tax rates, as `load_taxes` takes it."""
+    return json.loads((_FOLDER / "taxes.json").read_text(encoding="utf-8"))

@@ -37,15 +37,21 @@ class DocumentLine:
     quantity: Decimal | None
     unit_price: Decimal | None
     amount: Money
+    discount: Money | None = None
     first_day: date
     last_day: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaxLine:
-    """Tax of one rate: what it was computed from and what it comes to."""
+    """Tax of one rate: what it was computed from and what it comes to.
+
+    `code` is one of `billing.taxes.domain.rules.TaxCode`; `text` is what the law wants said of it.
+    """
 
     rate_percent: Decimal
+    code: str = "standard"
+    text: str = ""
     taxable: Money
     tax: Money
 

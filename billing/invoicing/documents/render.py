@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import typst
 
-from billing.invoicing.documents.content import DocumentLine, InvoiceDocument, Party
+from billing.invoicing.documents.content import DocumentLine, InvoiceDocument, Party, TaxLine
 from billing.invoicing.documents.formats import (
     amount_text,
     country_name,
@@ -104,23 +104,18 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
             ("due", document.due),
         )
     }
-    taxes = [
-        {
-            "label": words["tax_at"].format(
-                rate=quantity_text(each.rate_percent, language=language),
-                taxable=money_text(each.taxable, language=language),
-            ),
-            "amount": money_text(each.tax, language=language),
-        }
-        for each in document.taxes
-    ]
     shown = [{"label": words["subtotal"], "amount": money["subtotal"]}]
     if document.discount:
         shown.append({"label": words["discount"], "amount": money["discount"]})
-    if document.tax or taxes:
-        shown.extend(taxes or [{"label": words["tax"], "amount": money["tax"]}])
-    if document.paid:
+    if document.discount and (document.tax or document.taxes):
+        net = document.subtotal - document.discount
+        shown.append({"label": words["net"], "amount": money_text(net, language=language)})
+    if document.tax or document.taxes:
+        shown.append({"label": words["tax"], "amount": money["tax"]})
         shown.append({"label": words["total"], "amount": money["total"]})
+    elif document.paid:
+        shown.append({"label": words["total"], "amount": money["total"]})
+    if document.paid:
         shown.append({"label": words["paid"], "amount": money["paid"]})
     payment = [words["no_payment"]]
     if document.due.minor > 0:
@@ -153,8 +148,32 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
         "sums": shown,
         "due": money["due"],
         "payment": [paragraph for paragraph in payment if paragraph],
-        "notes": [literal(note) for note in document.notes],
+        "taxes": [_tax(each, language=language) for each in document.taxes],
+        "notes": [*_tax_notes(document, language=language), *map(literal, document.notes)],
     }
+
+
+def _tax(tax: TaxLine, *, language: str) -> dict[str, str]:
+    words = words_of(language)
+    rate = f"{quantity_text(tax.rate_percent, language=language)}%"
+    return {
+        "rate": words[f"tax_{tax.code}"].format(rate=rate),
+        "taxable": amount_text(tax.taxable, language=language),
+        "tax": amount_text(tax.tax, language=language),
+    }
+
+
+def _tax_notes(document: InvoiceDocument, *, language: str) -> list[str]:
+    """What the law wants said of each rate, once; a reverse charge always says so."""
+    words = words_of(language)
+    notes = []
+    for each in document.taxes:
+        text = each.text
+        if not text and each.code == "reverse_charge":
+            text = words["reverse_charge_text"]
+        if text:
+            notes.append(literal(text))
+    return list(dict.fromkeys(notes))
 
 
 def _party(party: Party, *, language: str) -> dict[str, Any]:
@@ -169,10 +188,16 @@ def _party(party: Party, *, language: str) -> dict[str, Any]:
 
 def _line(line: DocumentLine, *, language: str) -> dict[str, Any]:
     days = days_text(line.first_day, line.last_day, language=language)
+    discount = ""
+    if line.discount:
+        discount = words_of(language)["discounted"].format(
+            amount=amount_text(-line.discount, language=language)
+        )
     return {
         "description": literal(line.description),
         "detail": " · ".join(part for part in (literal(line.detail), days) if part),
         "working": literal(line.working),
+        "discount": discount,
         "quantity": ""
         if line.quantity is None
         else quantity_text(line.quantity, language=language),

@@ -4,18 +4,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Q, Sum
 
 from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.line_taxes import credited_taxes, stored_tax
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
     NewCreditNote,
     issue_credit_note,
 )
+from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.terms import Timing
+from billing.taxes.domain.rules import LineTax
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.money import Money
 from kernel.period import Period
@@ -23,7 +27,7 @@ from kernel.period import Period
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineCredit:
-    """What to take back of the line at a position, counted from 1."""
+    """What to take back of the line at a position, counted from 1: after discounts, before tax."""
 
     position: int
     amount: Money
@@ -35,13 +39,15 @@ def credit_invoice(
     """Issue a credit note on an invoice, in the caller's scope; gives its number.
 
     What the invoice still owes comes down first; the rest, which was paid, becomes cash of the balance.
-    All credits of a line together are never above the line, with what late usage adjusted of it. Raises NotFound `invoice_not_found`,
-    `line_not_found`; Conflict `invoice_not_issued`, `above_line`; Invalid `amount_not_positive`,
-    `currency_mismatch`, `nothing_to_credit`.
+    All credits of a line together are never above what it came to after discounts, with what
+    late usage adjusted of it. Tax goes back by the
+    line's own rate, and of a rate never more than the invoice charged. Raises NotFound
+    `invoice_not_found`, `line_not_found`; Conflict `invoice_not_issued`, `above_line`,
+    `above_invoice_tax`; Invalid `amount_not_positive`, `currency_mismatch`, `nothing_to_credit`.
     """
     invoice = (
         Invoice.objects.select_for_update(of=("self",))
-        .select_related("tenant", "subscription")
+        .select_related("tenant", "subscription", "seller")
         .filter(id=invoice_id)
         .first()
     )
@@ -58,7 +64,7 @@ def credit_invoice(
         for line in InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice=invoice)
     }
     left = _left(invoice, found)
-    note_lines = []
+    chosen: list[tuple[InvoiceLine, Money, Money, Money]] = []
     for wanted in lines:
         line = found.get(wanted.position)
         if line is None:
@@ -69,24 +75,18 @@ def credit_invoice(
             raise Invalid("currency_mismatch", f"The invoice is in {invoice.currency}.")
         if wanted.amount.minor <= 0:
             raise Invalid("amount_not_positive", "amount is not above zero.", field="lines")
-        left[wanted.position] -= wanted.amount.minor
-        if left[wanted.position] < 0:
+        net_left, tax_left = left[wanted.position]
+        if wanted.amount > net_left:
             raise Conflict(
                 "above_line",
                 f"Line {wanted.position} has less than {wanted.amount} left to credit.",
                 field="lines",
             )
-        note_lines.append(
-            CreditLine(
-                key=line.key,
-                description=line.description,
-                amount=wanted.amount,
-                period=Period(line.period_starts_at, line.period_ends_at),
-                timing=Timing(line.timing),
-                invoice_line_id=line.id,
-                explanation={"invoice": invoice.number, "line": line.position},
-            )
-        )
+        chosen.append((line, wanted.amount, net_left, tax_left))
+        # Should the line be named again, this much of it is gone.
+        left[wanted.position] = (net_left - wanted.amount, tax_left)
+    note_lines = _with_taxes(invoice, chosen)
+    _refuse_above_invoice_tax(invoice, found, note_lines)
     note = issue_credit_note(
         note=NewCreditNote(
             tenant=invoice.tenant,
@@ -104,8 +104,64 @@ def credit_invoice(
     return note.number
 
 
-def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, int]:
-    """What each line has left to credit, in minor units, by position.
+def _with_taxes(
+    invoice: Invoice, chosen: Sequence[tuple[InvoiceLine, Money, Money, Money]]
+) -> list[CreditLine]:
+    """(line, net to credit, net left, tax left) → the lines of the note."""
+    taxes = credited_taxes(
+        [(net, net_left, tax_left, _tax_of(line)) for line, net, net_left, tax_left in chosen],
+        rounding=TaxRounding(invoice.seller.tax_rounding),
+        currency=invoice.currency,
+    )
+    return [
+        CreditLine(
+            key=line.key,
+            description=line.description,
+            amount=net,
+            period=Period(line.period_starts_at, line.period_ends_at),
+            timing=Timing(line.timing),
+            tax=tax,
+            tax_terms=_tax_of(line),
+            invoice_line_id=line.id,
+            explanation={"invoice": invoice.number, "line": line.position},
+        )
+        for (line, net, _, _), tax in zip(chosen, taxes, strict=True)
+    ]
+
+
+def _tax_of(line: InvoiceLine) -> LineTax:
+    """The tax that the line was issued with."""
+    return stored_tax(percent=line.tax_percent, code=line.tax_code, explanation=line.explanation)
+
+
+def _refuse_above_invoice_tax(
+    invoice: Invoice, lines: dict[int, InvoiceLine], crediting: Sequence[CreditLine]
+) -> None:
+    """Of each rate no more tax goes back than the invoice charged, its own credit lines counted."""
+    left: dict[Decimal, int] = defaultdict(int)
+    for line in lines.values():
+        left[line.tax_percent] += line.tax_minor
+    for percent, credited in (
+        CreditNoteLine.objects.filter(
+            tenant_id=invoice.tenant_id, invoice_line__in=list(lines.values())
+        )
+        .values_list("tax_percent")
+        .annotate(credited=Sum("tax_minor"))
+    ):
+        left[percent] -= credited
+    for each in crediting:
+        left[each.tax_terms.percent] -= each.tax.minor
+        if each.tax and left[each.tax_terms.percent] < 0:
+            raise Conflict(
+                "above_invoice_tax",
+                f"The invoice has less tax of {each.tax_terms.percent.normalize():f} percent left "
+                "than goes back with these amounts; credit less.",
+                field="lines",
+            )
+
+
+def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, tuple[Money, Money]]:
+    """What each line has left to credit, by position: after discounts, and its tax.
 
     A line and all that adjust it for late usage are together not credited beyond their sum: what an
     adjustment has given back is not there any more.
@@ -117,20 +173,28 @@ def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, int]:
     related = list(
         InvoiceLine.objects.filter(Q(id__in=firsts) | Q(adjusts__in=firsts), issued)
         .filter(tenant_id=invoice.tenant_id, invoice__subscription=invoice.subscription)
-        .values_list("id", "adjusts", "amount_minor")
+        .distinct()
     )
-    credited: dict[UUID | None, int] = defaultdict(int)
-    credited.update(
-        CreditNoteLine.objects.filter(
-            tenant_id=invoice.tenant_id, invoice_line__in=[line_id for line_id, _, _ in related]
+    credited: dict[UUID | None, tuple[int, int]] = {
+        line_id: (net, tax)
+        for line_id, net, tax in CreditNoteLine.objects.filter(
+            tenant_id=invoice.tenant_id, invoice_line__in=[line.id for line in related]
         )
         .values_list("invoice_line_id")
-        .annotate(credited=Sum("amount_minor"))
-    )
-    together: dict[UUID, int] = defaultdict(int)
-    for line_id, adjusts, amount_minor in related:
-        together[adjusts or line_id] += amount_minor - credited[line_id]
-    return {
-        position: min(line.amount_minor - credited[line.id], together[line.adjusts or line.id])
-        for position, line in lines.items()
+        .annotate(net=Sum("amount_minor"), tax=Sum("tax_minor"))
     }
+
+    def own(line: InvoiceLine) -> tuple[int, int]:
+        net, tax = credited.get(line.id, (0, 0))
+        return line.amount_minor - line.discount_minor - net, line.tax_minor - tax
+
+    together: dict[UUID, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for line in related:
+        net, tax = own(line)
+        before = together[line.adjusts or line.id]
+        together[line.adjusts or line.id] = (before[0] + net, before[1] + tax)
+    left = {}
+    for position, line in lines.items():
+        net, tax = map(min, own(line), together[line.adjusts or line.id])
+        left[position] = (Money(net, invoice.currency), Money(tax, invoice.currency))
+    return left

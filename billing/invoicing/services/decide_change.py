@@ -85,7 +85,7 @@ def held_subscription(
             "billing_due",
             "A period of the subscription ended and is not billed yet; run the billing first.",
         )
-    return row, load_contracts([row])[row.id]
+    return row, load_contracts([row], with_taxes=True)[row.id]
 
 
 def decide_change(

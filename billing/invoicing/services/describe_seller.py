@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from billing.invoicing.models import Seller
+from billing.rating.adjustments.tax import TaxRounding
 from kernel.errors import Invalid
 from tenants import audit
 
-FIELDS = ("name", "address", "tax_id", "country", "bank_details", "number_prefix")
-_LONGEST = {"name": 200, "tax_id": 64}
+FIELDS = (
+    "name", "address", "tax_id", "country", "bank_details", "number_prefix",
+    "tax_rounding", "tax_category",
+)  # fmt: skip
+_LONGEST = {"name": 200, "tax_id": 64, "tax_category": 100}
 _PREFIX = re.compile(r"[A-Z0-9][A-Z0-9-]{0,11}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -35,6 +39,12 @@ def describe_seller(
             "invalid_seller",
             "number_prefix is not 1 to 12 capital letters, digits or '-', such as INV.",
             field="number_prefix",
+        )
+    if changes.get("tax_rounding", TaxRounding.PER_RATE) not in list(TaxRounding):
+        raise Invalid(
+            "invalid_seller",
+            f"tax_rounding is none of {', '.join(TaxRounding)}; write one of them.",
+            field="tax_rounding",
         )
     seller = Seller.objects.select_for_update().get(code=code)
     before = {field: getattr(seller, field) for field in FIELDS}

@@ -65,7 +65,7 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
         outcome = Drafted(subscriptions=len(rows))
         if not rows:
             return outcome
-        contracts = load_contracts(rows)
+        contracts = load_contracts(rows, seller=seller)
         due = {row.id: due_boundaries(row, contracts[row.id], at=at) for row in rows}
         billed = _already_billed(rows, due)
         late = find_late(contracts=contracts, lock=True)
@@ -102,7 +102,7 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
                 invoice = invoice_row(contract, draft, seller=seller, at=at)
                 invoices.append(invoice)
                 lines.extend(line_rows(invoice_id=invoice.id, contract=contract, draft=draft))
-                outcome.totals[draft.currency] += draft.subtotal.minor
+                outcome.totals[draft.currency] += draft.total.minor
             _move_on(row, contract, passed=due[row.id][-1].at)
         Invoice.objects.bulk_create(invoices, batch_size=1000)
         InvoiceLine.objects.bulk_create(lines, batch_size=1000)
@@ -200,7 +200,7 @@ def invoice_row(
     kind: InvoiceKind = InvoiceKind.SUBSCRIPTION,
 ) -> Invoice:
     """The row of a draft, without its lines."""
-    subtotal = draft.subtotal.minor
+    totals = draft.settlement
     return Invoice(
         id=ids.new_id(),
         tenant_id=contract.tenant_id,
@@ -214,8 +214,10 @@ def invoice_row(
         period_starts_at=draft.period.starts_at,
         period_ends_at=draft.period.ends_at,
         finalize_at=draft.finalize_at,
-        subtotal_minor=subtotal,
-        total_minor=subtotal,
+        subtotal_minor=totals.subtotal.minor,
+        discount_minor=totals.discount_total.minor,
+        tax_minor=totals.tax_total.minor,
+        total_minor=totals.total.minor,
         content_hash=content_hash(draft),
         created_at=at,
     )

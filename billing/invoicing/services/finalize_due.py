@@ -90,19 +90,19 @@ def finalize_due(
         empty = [each.invoice.id for each in ready if each.draft.is_empty]
         Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
         outcome.empty = len(empty)
-        owing = [each for each in issued if each.draft.subtotal.minor >= 0]
+        owing = [each for each in issued if each.draft.total.minor >= 0]
         issue_documents(
             documents=[Issuable(invoice=each.invoice, draft=each.draft) for each in owing], at=at
         )
         for each in issued:
-            if each.draft.subtotal.minor < 0:
+            if each.draft.total.minor < 0:
                 issue_as_credit_note(
                     invoice=each.invoice, draft=each.draft, now=at, actor="billing_run"
                 )
         _settle_late(ready, at=at)
         outcome.finalized = len(issued)
         for each in issued:
-            outcome.totals[each.draft.currency] += each.draft.subtotal.minor
+            outcome.totals[each.draft.currency] += each.draft.total.minor
         return outcome
 
 
@@ -216,12 +216,15 @@ def _rewrite_changed(rated: Sequence[_Rated]) -> None:
         batch_size=1000,
     )
     for each in changed:
-        each.invoice.subtotal_minor = each.draft.subtotal.minor
-        each.invoice.total_minor = each.draft.subtotal.minor
+        totals = each.draft.settlement
+        each.invoice.subtotal_minor = totals.subtotal.minor
+        each.invoice.discount_minor = totals.discount_total.minor
+        each.invoice.tax_minor = totals.tax_total.minor
+        each.invoice.total_minor = totals.total.minor
         each.invoice.content_hash = content_hash(each.draft)
     Invoice.objects.bulk_update(
         [each.invoice for each in changed],
-        ["subtotal_minor", "total_minor", "content_hash"],
+        ["subtotal_minor", "discount_minor", "tax_minor", "total_minor", "content_hash"],
         batch_size=500,
     )
 

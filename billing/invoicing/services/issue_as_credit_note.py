@@ -11,7 +11,6 @@ from billing.invoicing.services.issue_credit_note import (
     issue_credit_note,
 )
 from billing.rating.terms import Timing
-from kernel.money import Money
 
 REASON = "Late usage of periods that were billed before"
 
@@ -44,12 +43,14 @@ def issue_as_credit_note(
                 CreditLine(
                     key=each.line.key,
                     description=each.line.description,
-                    amount=Money(-each.line.amount.minor, draft.currency),
+                    amount=-settled.taxable,
+                    tax=-settled.tax,
+                    tax_terms=each.tax,
                     period=each.line.period,
                     timing=Timing(each.timing),
                     explanation=dict(each.line.explanation),
                 )
-                for each in draft.lines
+                for each, settled in zip(draft.lines, draft.settlement.lines, strict=True)
             ],
             reason=REASON,
             invoice=corrected.invoice if corrected is not None else None,

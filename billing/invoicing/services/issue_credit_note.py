@@ -14,6 +14,7 @@ from billing.ledger.domain import BalanceKind, credit_note_postings
 from billing.ledger.services import NewTransaction, add_to_balance, post_transaction
 from billing.rating.terms import Timing
 from billing.subscriptions.models import Subscription
+from billing.taxes.domain.rules import NO_TAX, LineTax
 from kernel import ids
 from kernel.errors import Invalid
 from kernel.money import Money, total
@@ -25,7 +26,8 @@ from work import outbox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditLine:
-    """An amount in the tenant's favour; negative where a charge is set against it.
+    """An amount in the tenant's favour, after discounts and before tax; negative where a charge is set
+    against it. `tax` goes back with it, by the rate of `tax_terms`.
 
     `timing` tells whether it was billed ahead of its service, so that its revenue is still deferred.
     """
@@ -35,6 +37,8 @@ class CreditLine:
     amount: Money
     period: Period
     timing: Timing
+    tax: Money
+    tax_terms: LineTax = NO_TAX
     invoice_line_id: UUID | None = None
     explanation: dict[str, Any] = field(default_factory=dict)
 
@@ -61,7 +65,8 @@ def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> Cred
 
     Raises Invalid `nothing_to_credit` unless the lines sum to more than zero.
     """
-    amount = total((line.amount for line in note.lines), currency=note.currency)
+    tax = total((line.tax for line in note.lines), currency=note.currency)
+    amount = total((line.amount for line in note.lines), currency=note.currency) + tax
     if amount.minor <= 0:
         raise Invalid(
             "nothing_to_credit",
@@ -85,6 +90,7 @@ def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> Cred
         language=note.tenant.language,
         issued_at=now,
         reason=note.reason[:500],
+        tax_minor=tax.minor,
         total_minor=amount.minor,
         to_receivable_minor=to_receivable.minor,
         to_balance_minor=(amount - to_receivable).minor,
@@ -101,20 +107,26 @@ def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> Cred
                 key=line.key,
                 description=line.description[:300],
                 amount_minor=line.amount.minor,
+                tax_percent=line.tax_terms.percent,
+                tax_code=line.tax_terms.code,
+                tax_minor=line.tax.minor,
                 period_starts_at=line.period.starts_at,
                 period_ends_at=line.period.ends_at,
-                explanation=line.explanation,
+                explanation={
+                    **line.explanation,
+                    **({"tax": line.tax_terms.document} if line.tax_terms.said_by else {}),
+                },
             )
             for position, line in enumerate(note.lines, start=1)
         ]
     )
-    _post(row, note, amount=amount, to_receivable=to_receivable, now=now)
+    _post(row, note, amount=amount, tax=tax, to_receivable=to_receivable, now=now)
     _tell(row, note, amount=amount, now=now, actor=actor)
     return row
 
 
 def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
-    """What of the amount makes the invoice's receivable smaller."""
+    """What of the amount, with tax, makes the invoice's receivable smaller."""
     invoice = note.invoice
     owing = {InvoiceStatus.OPEN, InvoiceStatus.UNCOLLECTIBLE}
     if invoice is None or not note.settles or invoice.status not in owing:
@@ -131,7 +143,13 @@ def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
 
 
 def _post(
-    row: CreditNote, note: NewCreditNote, *, amount: Money, to_receivable: Money, now: datetime
+    row: CreditNote,
+    note: NewCreditNote,
+    *,
+    amount: Money,
+    tax: Money,
+    to_receivable: Money,
+    now: datetime,
 ) -> None:
     deferred = total(
         (line.amount for line in note.lines if line.timing is Timing.IN_ADVANCE),
@@ -145,8 +163,8 @@ def _post(
             description=f"Credit note {row.number}",
             postings=credit_note_postings(
                 deferred=deferred,
-                earned=amount - deferred,
-                tax=Money.zero(note.currency),
+                earned=amount - tax - deferred,
+                tax=tax,
                 to_receivable=to_receivable,
                 to_balance=amount - to_receivable,
             ),

@@ -87,16 +87,23 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
 
 def _posting(each: Issuable) -> NewTransaction:
     zero = Money.zero(each.draft.currency)
+    settlement = each.draft.settlement
     advance = sum(
-        (line.line.amount for line in each.draft.lines if line.timing == "in_advance"), start=zero
+        (
+            settled.taxable
+            for line, settled in zip(each.draft.lines, settlement.lines, strict=True)
+            if line.timing == "in_advance"
+        ),
+        start=zero,
     )
+    net = settlement.subtotal - settlement.discount_total
     return NewTransaction(
         tenant_id=each.invoice.tenant_id,
         kind="invoice",
         reference=f"invoice:{each.invoice.id}",
         description=f"Invoice for {each.invoice.tenant.key}",
         postings=invoice_postings(
-            recurring_in_advance=advance, arrears=each.draft.subtotal - advance, tax=zero
+            recurring_in_advance=advance, arrears=net - advance, tax=settlement.tax_total
         ),
     )
 

@@ -65,14 +65,16 @@ def preview_change(
 ) -> ChangePreview:
     """The documents that `change_subscription` would issue at `now`, line by line the same.
 
-    Reads in the caller's scope, before tax; private plans that were not offered to the tenant are shown
+    Reads in the caller's scope, with tax; private plans that were not offered to the tenant are shown
     to staff only; usage counts as far as it is rolled up. Raises as
     `change_subscription`, but for `billing_due`: what has just fallen due counts as drafted.
     """
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=False)
     if not for_staff:
         refuse_hidden_plan(tenant_id=tenant_id, asked=asked)
-    decided = decide_change(row=row, contract=load_contracts([row])[row.id], asked=asked, now=now)
+    decided = decide_change(
+        row=row, contract=load_contracts([row], with_taxes=True)[row.id], asked=asked, now=now
+    )
     after = decided.decision.after
     zone = after.cadence.zone
     day = local_day(now, zone)
@@ -128,7 +130,7 @@ def _document(
         issued_at=issued_at,
         timezone=zone.key,
         period=draft.period,
-        total=-draft.subtotal if credit else draft.subtotal,
+        total=-draft.total if credit else draft.total,
         lines=tuple(
             LineRow(
                 position=position,
@@ -140,6 +142,9 @@ def _document(
                 quantity=each.line.quantity,
                 unit_price=each.line.unit_price,
                 amount=-each.line.amount if credit else each.line.amount,
+                discount=-settled.discount if credit else settled.discount,
+                tax_terms=each.tax,
+                tax=-settled.tax if credit else settled.tax,
                 period=each.line.period,
                 plan_key=versions[each.plan_version_id].terms.key,
                 plan_version=versions[each.plan_version_id].number,
@@ -148,8 +153,11 @@ def _document(
                     "phrase": each.line.phrase,
                     "params": dict(each.line.params),
                     **each.line.explanation,
+                    **({"tax": each.tax.document} if each.tax.said_by else {}),
                 },
             )
-            for position, each in enumerate(draft.lines, start=1)
+            for position, (each, settled) in enumerate(
+                zip(draft.lines, draft.settlement.lines, strict=True), start=1
+            )
         ),
     )

@@ -26,11 +26,12 @@ class NextInvoice:
     timezone: str
     period: Period
     total: Money
+    tax: Money
     lines: Sequence[LineRow]
 
 
 def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | None:
-    """The document of the first boundary after `now`, from the usage that is known; before tax.
+    """The document of the first boundary after `now`, from the usage that is known, with its tax.
 
     The same drafting and rating as the bill itself, late usage of earlier periods included, in the
     caller's scope. None when nothing will be
@@ -73,7 +74,8 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
         drafted_at=boundary_at,
         timezone=row.timezone,
         period=draft.period,
-        total=draft.subtotal,
+        total=draft.total,
+        tax=draft.settlement.tax_total,
         lines=tuple(
             LineRow(
                 position=position,
@@ -85,12 +87,17 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
                 quantity=each.line.quantity,
                 unit_price=each.line.unit_price,
                 amount=each.line.amount,
+                discount=settled.discount,
+                tax_terms=each.tax,
+                tax=settled.tax,
                 period=each.line.period,
                 plan_key=row.plan_version.plan.key,
                 plan_version=row.plan_version.number,
                 plan_effective_from=row.plan_version.effective_from,
                 explanation=dict(each.line.explanation),
             )
-            for position, each in enumerate(draft.lines, start=1)
+            for position, (each, settled) in enumerate(
+                zip(draft.lines, draft.settlement.lines, strict=True), start=1
+            )
         ),
     )

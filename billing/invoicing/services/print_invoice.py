@@ -1,6 +1,7 @@
 """Print an issued invoice as PDF: rendered once in a language, then the same bytes for ever."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 from billing.catalog.queries import terms_of
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
-from billing.invoicing.documents.content import PDF
+from billing.invoicing.documents.content import PDF, TaxLine
 from billing.invoicing.documents.words import document_language
 from billing.invoicing.documents.working import working_text
+from billing.invoicing.line_taxes import stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
 from kernel.errors import Conflict, NotFound
 from kernel.money import Money
@@ -136,6 +138,11 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         raise RuntimeError(f"invoice {invoice.id} has a number but no date")
     total = Money(invoice.total_minor, currency)
     buyer = invoice.buyer
+    rows = list(
+        InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id)
+        .select_related("plan_version")
+        .order_by("position")
+    )
     return InvoiceDocument(
         number=invoice.number,
         language=language,
@@ -157,22 +164,41 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         first_day=local_day(invoice.period_starts_at, zone),
         last_day=local_day(invoice.period_ends_at - timedelta(microseconds=1), zone),
         currency=currency,
-        lines=[
-            _line(line, currency=currency, zone=zone, language=language)
-            for line in InvoiceLine.objects.filter(
-                tenant_id=invoice.tenant_id, invoice_id=invoice.id
-            )
-            .select_related("plan_version")
-            .order_by("position")
-        ],
+        lines=[_line(line, currency=currency, zone=zone, language=language) for line in rows],
         subtotal=Money(invoice.subtotal_minor, currency),
         discount=Money(invoice.discount_minor, currency),
+        taxes=_taxes(rows, currency=currency, language=language),
         tax=Money(invoice.tax_minor, currency),
         total=total,
         paid=Money.zero(currency),
         due=total,
         payment_instructions=seller.bank_details,
     )
+
+
+def _taxes(lines: Sequence[InvoiceLine], *, currency: str, language: str) -> Sequence[TaxLine]:
+    return [
+        TaxLine(
+            rate_percent=each.tax.percent,
+            code=each.tax.code.value,
+            text=each.tax.text.get(language) or each.tax.text.get("en", ""),
+            taxable=each.taxable,
+            tax=each.amount,
+        )
+        for each in tax_sums(
+            (
+                (
+                    stored_tax(
+                        percent=line.tax_percent, code=line.tax_code, explanation=line.explanation
+                    ),
+                    Money(line.amount_minor - line.discount_minor, currency),
+                    Money(line.tax_minor, currency),
+                )
+                for line in lines
+            ),
+            currency=currency,
+        )
+    ]
 
 
 def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) -> DocumentLine:
@@ -185,6 +211,7 @@ def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) ->
         quantity=line.quantity,
         unit_price=line.unit_price,
         amount=Money(line.amount_minor, currency),
+        discount=Money(line.discount_minor, currency),
         first_day=local_day(line.period_starts_at, zone),
         last_day=local_day(line.period_ends_at - timedelta(microseconds=1), zone),
     )

@@ -33,7 +33,9 @@ def request_change(
     """
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=False)
     refuse_hidden_plan(tenant_id=tenant_id, asked=asked)
-    decide_change(row=row, contract=load_contracts([row])[row.id], asked=asked, now=now)
+    decide_change(
+        row=row, contract=load_contracts([row], with_taxes=True)[row.id], asked=asked, now=now
+    )
     change = SubscriptionChange.objects.create(
         id=ids.new_id(),
         tenant_id=tenant_id,

@@ -20,6 +20,7 @@ from billing.invoicing.services.issue_documents import Issuable, issue_documents
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.subscriptions.models import Subscription
+from kernel.period import Period
 
 SELLER = "default"
 _TICK = timedelta(microseconds=1)
@@ -51,38 +52,36 @@ def credit_unused(
     row: Subscription, contract: Contract, draft: Draft, *, reason: str, now: datetime, actor: str
 ) -> CreditNote:
     """Issue a draft that came out negative as a credit note, its amount to the cash balance."""
-    billed = {
-        (line.key, line.plan_version_id): line
-        for line in InvoiceLine.objects.filter(
-            tenant_id=row.tenant_id,
-            invoice__subscription=row,
-            invoice__number__isnull=False,
-            timing=Timing.IN_ADVANCE.value,
-            kind=LineKind.RECURRING,
-            period_starts_at__lte=draft.period.starts_at,
-            period_ends_at__gt=draft.period.starts_at,
-        )
-        .select_related("invoice")
-        .order_by("invoice__issued_at", "invoice__number")
-    }
-    left = _left_to_credit(list(billed.values()))
+    billed = _billed_in_advance(row, draft.period)
+    left = _left_to_credit(billed)
     lines = []
     invoice = None
-    for each in draft.lines:
+    for each, settled in zip(draft.lines, draft.settlement.lines, strict=True):
         source = None
         if each.line.kind is LineKind.CREDIT:
-            source = billed.get((each.line.key, each.plan_version_id))
-            # What was charged on a credit note has no line that it could be taken from.
-            if source is not None and left[source.id] < -each.line.amount.minor:
+            source = next(
+                (
+                    line
+                    for line in billed
+                    if (line.key, line.plan_version_id) == (each.line.key, each.plan_version_id)
+                    and line.period_starts_at <= each.line.period.starts_at < line.period_ends_at
+                ),
+                None,
+            )
+            # What was charged on a credit note has no line that it could be taken from, nor has the
+            # minor unit that a part, split for itself by a change of tax, may round up by.
+            if source is not None and left[source.id] < -settled.taxable.minor:
                 source = None
             if source is not None:
-                left[source.id] += each.line.amount.minor
+                left[source.id] += settled.taxable.minor
             invoice = invoice or (source.invoice if source is not None else None)
         lines.append(
             CreditLine(
                 key=each.line.key,
                 description=each.line.description,
-                amount=-each.line.amount,
+                amount=-settled.taxable,
+                tax=-settled.tax,
+                tax_terms=each.tax,
                 period=each.line.period,
                 timing=Timing(each.timing),
                 invoice_line_id=source.id if source is not None else None,
@@ -107,6 +106,23 @@ def credit_unused(
         ),
         now=now,
         actor=actor,
+    )
+
+
+def _billed_in_advance(row: Subscription, period: Period) -> list[InvoiceLine]:
+    """The issued lines that billed a part of the period ahead, the newest first."""
+    return list(
+        InvoiceLine.objects.filter(
+            tenant_id=row.tenant_id,
+            invoice__subscription=row,
+            invoice__number__isnull=False,
+            timing=Timing.IN_ADVANCE.value,
+            kind=LineKind.RECURRING,
+            period_starts_at__lt=period.ends_at,
+            period_ends_at__gt=period.starts_at,
+        )
+        .select_related("invoice")
+        .order_by("-invoice__issued_at", "-invoice__number")
     )
 
 
@@ -153,4 +169,7 @@ def _left_to_credit(lines: list[InvoiceLine]) -> dict[UUID, int]:
         .values_list("invoice_line_id")
         .annotate(total=Sum("amount_minor"))
     )
-    return {line.id: line.amount_minor - credited.get(line.id, 0) for line in lines}
+    return {
+        line.id: line.amount_minor - line.discount_minor - credited.get(line.id, 0)
+        for line in lines
+    }

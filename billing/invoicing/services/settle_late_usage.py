@@ -183,14 +183,14 @@ def _bill(
         documents=[
             Issuable(invoice=invoice, draft=draft)
             for _, invoice, draft in issued
-            if draft.subtotal.minor >= 0
+            if draft.total.minor >= 0
         ],
         at=at,
     )
     for _, invoice, draft in issued:
-        if draft.subtotal.minor < 0:
+        if draft.total.minor < 0:
             issue_as_credit_note(invoice=invoice, draft=draft, now=at, actor=ACTOR)
-        outcome.totals[draft.currency] += draft.subtotal.minor
+        outcome.totals[draft.currency] += draft.total.minor
     LateUsage.objects.bulk_create(
         [
             row
@@ -223,6 +223,7 @@ def _draft(late: Late, *, at: datetime, last: datetime | None) -> Draft | None:
         currency=late.contract.versions[0].terms.currency,
         lines=tuple(line for each in touched for line in each.lines),
         waits_for_usage=False,
+        tax_rounding=late.contract.taxing.rounding,
     )
 
 

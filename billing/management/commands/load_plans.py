@@ -62,7 +62,9 @@ class Command(SummitCommand):
         )
 
 
-def _read(file: str) -> Sequence[Mapping[str, Any]]:
+def read_json(file: str) -> Any:
+    """The JSON of a file, or of stdin for "-"; a number with decimals stays one, which the
+    document's own check refuses by its place. Raises WrongUse `not_utf8`, Invalid as `parse_json`."""
     try:
         text = (
             sys.stdin.buffer.read().decode("utf-8-sig")
@@ -72,8 +74,11 @@ def _read(file: str) -> Sequence[Mapping[str, Any]]:
     except UnicodeDecodeError:
         raise WrongUse(f"{file} is not UTF-8 text.", code="not_utf8") from None
     parse_json(text)  # refuses what would be guessed at: a key that stands twice, NaN, huge numbers
-    # A number with decimals stays a float, which the plan's own check refuses by its place.
-    content = json.loads(text)
+    return json.loads(text)
+
+
+def _read(file: str) -> Sequence[Mapping[str, Any]]:
+    content = read_json(file)
     if isinstance(content, Mapping) and isinstance(content.get("plans"), list):
         content = content["plans"]
     documents = content if isinstance(content, list) else [content]

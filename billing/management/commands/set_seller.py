@@ -23,6 +23,12 @@ class Command(SummitCommand):
         parser.add_argument("--country", help="Two letters, such as CN.")
         parser.add_argument("--bank-details", help="What a bank transfer needs.")
         parser.add_argument("--number-prefix", help="How invoice numbers begin, such as INV.")
+        parser.add_argument(
+            "--tax-rounding", help="per_rate (once for each rate of a document) or per_line."
+        )
+        parser.add_argument(
+            "--tax-category", help="Whose rate a taxable tenant bears where its plan names none."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         changes = {field: options[field] for field in FIELDS if options[field] is not None}

@@ -13,6 +13,7 @@ from billing.payments.verification import (
     first_line_drift,
     first_number_gap,
     first_settlement_drift,
+    first_tax_drift,
 )
 from tenants.scope import system_scope
 from work.commands import SummitCommand
@@ -32,9 +33,10 @@ class Command(SummitCommand):
             balance = first_balance_drift()
             lines = first_line_drift()
             settlement = first_settlement_drift()
+            tax = first_tax_drift()
             gap = first_number_gap()
             balances = account_balances()
-        found = (imbalance, drift, payment, balance, lines, settlement, gap)
+        found = (imbalance, drift, payment, balance, lines, tax, settlement, gap)
         document: dict[str, Any] = {
             "ok": all(each is None for each in found),
             "balances": [
@@ -78,8 +80,17 @@ class Command(SummitCommand):
             document["first_bad"] = {
                 "code": "lines_differ",
                 "invoice": lines.number,
-                "subtotal_minor": lines.subtotal_minor,
+                "figure": lines.figure,
+                "invoice_minor": lines.invoice_minor,
                 "lines_minor": lines.lines_minor,
+            }
+        elif tax is not None:
+            document["first_bad"] = {
+                "code": "tax_differs",
+                "invoice": tax.number,
+                "figure": tax.figure,
+                "invoice_minor": tax.invoice_minor,
+                "found_minor": tax.found_minor,
             }
         elif settlement is not None:
             document["first_bad"] = {

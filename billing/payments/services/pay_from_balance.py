@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from billing.invoicing.domain import InvoiceStatus, check_transition
 from billing.invoicing.models import Invoice, InvoiceLine
@@ -20,7 +20,6 @@ from billing.rating.adjustments.credits import (
     read_scope,
 )
 from kernel import ids
-from kernel.allocation import allocate
 from kernel.money import Money
 from tenants.scope import system_scope
 from work import outbox
@@ -114,19 +113,20 @@ def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Mon
 
 
 def _payable_lines(invoice: Invoice) -> list[PayableLine]:
-    """The invoice's lines with their share of what discounts and tax made of the subtotal."""
+    """The invoice's lines, after their discounts and with their tax."""
     rows = list(
         InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice=invoice)
         .order_by("position")
-        .values_list("key", "plan_version__plan__key", "app_key", "amount_minor")
+        .values_list(
+            "key",
+            "plan_version__plan__key",
+            "app_key",
+            F("amount_minor") - F("discount_minor") + F("tax_minor"),
+        )
     )
-    nothing = Money.zero(invoice.currency)
-    changed = Money(invoice.total_minor - invoice.subtotal_minor, invoice.currency)
-    weights = [abs(minor) for _, _, _, minor in rows]
-    shares = allocate(changed, weights) if changed and any(weights) else [nothing] * len(rows)
     return [
-        PayableLine(price=key, plan=plan, app=app, gross=Money(minor, invoice.currency) + share)
-        for (key, plan, app, minor), share in zip(rows, shares, strict=True)
+        PayableLine(price=key, plan=plan, app=app, gross=Money(minor, invoice.currency))
+        for key, plan, app, minor in rows
     ]
 
 

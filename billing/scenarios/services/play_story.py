@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from billing.catalog.services import load_plans
 from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.migrate_plan import (
     NewMigration,
     execute_migration,
@@ -26,6 +27,7 @@ from billing.payments.services.book_payment import (
 from billing.payments.services.expire_balances import expire_balances
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_issued_from_balance
+from billing.rating.adjustments.tax import TaxRounding
 from billing.scenarios.domain import (
     Action,
     Advance,
@@ -49,6 +51,7 @@ from billing.scenarios.queries import (
     tenant_currency,
 )
 from billing.subscriptions.services import NewSubscription, subscribe
+from billing.taxes.services import load_taxes
 from kernel import clock
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from kernel.money import Money, round_amount
@@ -94,7 +97,7 @@ class _Player:
         if self._story.steps:
             self._now = self._story.steps[0].at
         try:
-            self._load_plans(self._story.plans)
+            self._set_up()
         except DomainError as error:
             raise StepFault(error, step=None) from error
         for step in self._story.steps:
@@ -115,6 +118,23 @@ class _Player:
     def result(self) -> dict[str, Any]:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
             return result_document(at=self._now, currency=self._story.currency)
+
+    def _set_up(self) -> None:
+        with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
+            # Of the deployment's seller a story takes nothing along that changes its amounts.
+            describe_seller(
+                changes={
+                    "country": "",
+                    "tax_rounding": TaxRounding.PER_RATE,
+                    "tax_category": "",
+                    **self._story.seller,
+                },
+                now=self._now,
+                actor=ACTOR,
+            )
+            if self._story.taxes:
+                load_taxes(document=list(self._story.taxes), now=self._now, actor=ACTOR)
+        self._load_plans(self._story.plans)
 
     def _load_plans(self, documents: Sequence[Mapping[str, Any]]) -> None:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
@@ -167,6 +187,10 @@ class _Player:
                     name=action.name,
                     timezone=action.timezone,
                     apps=action.apps,
+                    country=action.country,
+                    tax_id=action.tax_id,
+                    tax_treatment=action.tax_treatment,
+                    tax_percent=action.tax_percent,
                 ),
                 now=self._now,
                 actor=ACTOR,
