@@ -1,71 +1,14 @@
 """The plans that operators publish, as the example files write them: quantities of a month against
 amounts worked out by hand in each case's comment."""
 
-from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from billing.catalog import examples
-from billing.catalog.domain import parse_plan
-from billing.rating.pipeline import rate_plan
-from billing.rating.terms import Entitlement, PlanTerms, QuotaKind, Timing
-from billing.rating.usage import Usage, UsageKey
-from kernel.decimals import Exact
-from kernel.money import total
-from kernel.period import Period
-from kernel.zones import zone_named
-from metering.meters.domain import METERS
-
-ZONE = zone_named("Asia/Shanghai")
-JULY = Period.of_days(date(2026, 7, 1), date(2026, 8, 1), ZONE)
-"""31 days."""
-
-
-def terms_of(name: str) -> PlanTerms:
-    return parse_plan(examples.operators_plan(name), known_meters=METERS)
-
-
-def bill(
-    name: str,
-    usage: Usage | None = None,
-    *,
-    from_day: int = 1,
-    held: Mapping[str, Exact] | None = None,
-) -> str:
-    """The sum of a July of which the plan served the days from `from_day` on; `held` are add-ons."""
-    terms = terms_of(name)
-    lines = [
-        line
-        for timing in Timing
-        for line in rate_plan(
-            terms=terms,
-            version=1,
-            period=JULY,
-            served=Period.of_days(date(2026, 7, from_day), date(2026, 8, 1), ZONE),
-            zone=ZONE,
-            usage=usage or {},
-            timing=timing,
-            quantities=held or {},
-        )
-    ]
-    return f"{total((line.amount for line in lines), currency=terms.currency).amount:f}"
-
-
-def used(meter: str, *apps: Mapping[int, int | str], kind: str = "") -> Usage:
-    """Values by day of July, for one app after the other."""
-    return {
-        UsageKey(app=f"app{index}", meter=meter, kind=kind): {
-            date(2026, 7, day): Decimal(value) for day, value in days.items()
-        }
-        for index, days in enumerate(apps)
-    }
-
-
-def limits(name: str) -> dict[str, object]:
-    return {each.feature: each.value for each in terms_of(name).entitlements}
+from billing.rating.terms import Entitlement, QuotaKind
+from tests.domain.price_lists import bill, limits, terms_of, used
 
 
 def test_each_file_is_a_whole_plan_of_known_meters_and_is_told_of() -> None:
@@ -222,3 +165,139 @@ def test_rongcloud_desktop_is_shared_out_by_days() -> None:
     # 5000 / 31 days * 12 days open = 1935.4838…
     assert bill("rongcloud-desktop", from_day=20) == "1935.48"
     assert bill("rongcloud-desktop") == "5000.00"
+
+
+@pytest.mark.parametrize(
+    ("groups", "amount"),
+    [
+        (100_000, "3000.00"),  # 22,000 users: 3 started blocks; all groups free
+        (100_001, "4000.00"),  # and one started block of groups
+        (202_000, "5000.00"),  # 102,000 above: 2 started
+    ],
+)
+def test_tencent_legacy_with_free_groups(groups: int, amount: str) -> None:
+    usage = {**used("dau", {1: 22_000}), **used("groups", {1: 5, 9: groups, 31: 7})}
+    assert bill("tencent-legacy-free-groups", usage) == amount
+
+
+@pytest.mark.parametrize(
+    ("calls", "amount"),
+    [
+        ((0, 0, 0), "500.00"),  # the fee of the package
+        ((20, 10, 2), "500.00"),  # 20 * 15 + 10 * 15 + 2 * 22.5 = 495: the fee is higher
+        ((20, 10, 3), "517.50"),  # 517.50: the use is higher
+    ],
+)
+def test_easemob_moderation(calls: tuple[int, int, int], amount: str) -> None:
+    usage = {
+        key: values
+        for number, count in enumerate(calls, start=1)
+        for key, values in used("api_calls", {5: count}, kind=f"moderation-{number}").items()
+    }
+    assert bill("easemob-moderation-2026", usage) == amount
+
+
+@pytest.mark.parametrize(
+    ("name", "characters", "amount"),
+    [
+        ("easemob-translation-2026", 2_000_000, "500.00"),  # all included
+        ("easemob-translation-2026", 3_000_000, "770.00"),  # 500 + 1,000 * 0.27
+        ("easemob-translation-2026", 2_000_500, "500.14"),  # 0.5 * 0.27 = 0.135, away from zero
+        ("easemob-translation-overseas-2026", 4_000_000, "1000.00"),
+        ("easemob-translation-overseas-2026", 4_100_000, "1027.00"),  # 100 * 0.27
+    ],
+)
+def test_easemob_translation(name: str, characters: int, amount: str) -> None:
+    assert bill(name, used("api_calls", {5: characters}, kind="translated-characters")) == amount
+
+
+def test_agora_free_and_zegocloud_basic_are_bounded() -> None:
+    assert bill("agora-free", used("mau", {31: 500})) == "0.00"
+    assert limits("agora-free")["mau"] == Decimal(500)
+    assert bill("zegocloud-basic", used("mau", {31: 100})) == "0.00"
+    assert limits("zegocloud-basic")["mau"] == Decimal(100)
+
+
+@pytest.mark.parametrize(
+    ("name", "users", "amount"),
+    [
+        ("agora-starter", (5000, 0), "349.00"),  # all included
+        ("agora-starter", (5000, 1), "349.05"),  # one above, in another project
+        ("agora-starter", (3000, 4000), "449.00"),  # 2,000 above * 0.05 = 100
+        ("agora-pro", (10_000, 0), "699.00"),
+        ("agora-pro", (9000, 3500), "824.00"),  # 2,500 above * 0.05 = 125
+    ],
+)
+def test_agora(name: str, users: tuple[int, int], amount: str) -> None:
+    """The users of all projects of the account are added, then what is included comes off."""
+    usage = used("mau", {3: users[0]}, {3: users[1]})
+    assert bill(name, usage) == amount
+
+
+def test_agora_starter_prorates_its_fee_and_sells_rates() -> None:
+    # From the 17th on, 15 of 31 days: 349 * 15 / 31 = 168.8709…; the addon is not shared out.
+    assert bill("agora-starter", from_day=17) == "168.87"
+    assert bill("agora-starter", from_day=17, held={"rest-rate-50": 2}) == "268.87"
+
+
+@pytest.mark.parametrize(
+    ("users", "amount"),
+    [
+        (10_000, "449.00"),  # included
+        (10_001, "898.00"),  # one started block
+        (20_000, "898.00"),  # and full
+        (99_999, "4490.00"),  # 89,999 above: 9 started; 449 * 10
+    ],
+)
+def test_zegocloud_pro(users: int, amount: str) -> None:
+    assert bill("zegocloud-pro", used("mau", {31: users})) == amount
+
+
+def test_zegocloud_pro_bills_a_month_begun_late_as_a_whole() -> None:
+    assert bill("zegocloud-pro", from_day=31) == "449.00"
+
+
+@pytest.mark.parametrize(
+    ("users", "amount"),
+    [
+        (200, "0.00"),  # free
+        (201, "0.05"),
+        (5000, "240.00"),  # 4,800 * 0.05
+        (5001, "240.05"),  # one * 0.0475 = 0.0475: 240.0475
+        (10_000, "477.50"),  # 240 + 5,000 * 0.0475 = 237.50
+        (20_000, "927.50"),  # 477.50 + 10,000 * 0.045 = 450
+    ],
+)
+def test_twilio_conversations(users: int, amount: str) -> None:
+    assert bill("twilio-conversations", used("mau", {31: users})) == amount
+    assert limits("twilio-conversations") == {"mau": Decimal(20_000)}
+
+
+def test_stream_chat_overage() -> None:
+    # Stored messages: 7,500,000 at the most: 2.5 above * 5 = 12.50. Channels: 900,000: 0.4 * 100 = 40.
+    # API calls: 3,000,000 + 1,000,000: 2 above * 7 = 14.
+    usage = {
+        **used("storage", {1: 7_500_000, 2: 6_000_000}, kind="messages"),
+        **used("groups", {1: 900_000}),
+        **used("api_calls", {1: 3_000_000, 31: 1_000_000}),
+    }
+    assert bill("stream-chat-overage", usage) == "66.50"
+    # What is included is free: 5,000,000 messages, 500,000 channels, 2,000,000 calls.
+    within = {
+        **used("storage", {1: 5_000_000}, kind="messages"),
+        **used("groups", {1: 500_000}),
+        **used("api_calls", {1: 2_000_000}),
+    }
+    assert bill("stream-chat-overage", within) == "0.00"
+
+
+def test_pubnub_transactions() -> None:
+    # 1,000,000 * 0.000123 = 123.00; 999 * 0.000033 = 0.032967: 0.03; 12,345,678 * 0.000008 =
+    # 98.765424: 98.77; 1 * 0.000025 = 0.00.
+    usage = {
+        **used("api_calls", {1: 1_000_000}, kind="replicated"),
+        **used("api_calls", {1: 999}, kind="edge"),
+        **used("api_calls", {1: 12_345_678}, kind="signal"),
+        **used("api_calls", {1: 1}, kind="reaction"),
+    }
+    assert bill("pubnub-transactions", usage) == "221.80"
