@@ -71,6 +71,7 @@ _TOLD: Final[Mapping[str, str]] = {
     "bad_id": "in `rejected` · `id` is missing, too long, or holds a character that is not allowed.",
     "bad_source": "in `rejected` · `source` is missing, too long, or holds a character that is not allowed.",
     "bad_user": "in `rejected` · `data.user` is missing, too long, or holds a character that is not allowed.",
+    "bad_meter": "400 · A field of a meter's definition is missing or not of its form; the message names it and what to write.",
     "bad_kind": "in `rejected` · `data.kind` is too long or holds a character that is not allowed.",
     "bad_count": "in `rejected` · `data.count` is not a whole number from 1.",
     "bad_time": "in `rejected` · `time` is not an instant with an offset.",

@@ -10,6 +10,7 @@ from metering.ingest.models import (
     ImportedTenant,
     RejectedEvent,
 )
+from metering.meters.models import MeterDefinition
 from metering.rollup.models import (
     ActiveUser,
     Correction,
@@ -31,6 +32,7 @@ __all__ = [
     "EventKey",
     "ImportedTenant",
     "Mark",
+    "MeterDefinition",
     "Reading",
     "RejectedEvent",
     "Watermark",

@@ -16,6 +16,7 @@ from metering.days.queries import (
     usage_shown,
 )
 from metering.ingest.queries import QuarantinedEvent, rejected_events
+from metering.meters.queries import DefinedVersion, defined_versions, find_meter, known_meters
 from metering.rollup.queries import (
     CorrectionRow,
     DifferentUsers,
@@ -27,6 +28,7 @@ from metering.rollup.queries import (
     correction_counts,
     corrections,
     different_users,
+    previewed_usage,
     recounted_usage,
     tenants_by_usage,
     tenants_with_corrections,
@@ -39,6 +41,7 @@ __all__ = [
     "ClosedDay",
     "CorrectionRow",
     "DayState",
+    "DefinedVersion",
     "DifferentUsers",
     "Granularity",
     "QuarantinedEvent",
@@ -53,7 +56,11 @@ __all__ = [
     "closed_until",
     "correction_counts",
     "corrections",
+    "defined_versions",
     "different_users",
+    "find_meter",
+    "known_meters",
+    "previewed_usage",
     "recounted_usage",
     "rejected_events",
     "shown_app",

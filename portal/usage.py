@@ -12,7 +12,6 @@ from kernel import clock
 from kernel.period import local_day
 from kernel.zones import zone_named
 from metering import queries as metering
-from metering.meters.domain import METERS
 from portal.access import Here, member_page
 from portal.frame import page
 from tenants.permissions import MemberAction
@@ -31,7 +30,8 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
     apps = apps_of(tenant_id=here.tenant_id)
     today = local_day(clock.now(), zone_named(profile.timezone))
     meter = request.GET.get("meter", "dau")
-    meter = meter if meter in METERS else "dau"
+    meters = metering.known_meters()
+    meter = meter if meter in meters else "dau"
     app_key = request.GET.get("app", "")
     chosen_apps = [app for app in apps if app.key == app_key] or list(apps)
     names = {app.id: app.key for app in chosen_apps}
@@ -64,8 +64,8 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
         place="usage",
         zone=profile.timezone,
         meter=meter,
-        adds_up=METERS[meter].adds_up,
-        meters=[(key, words.word("meter", key), key == meter) for key in METERS],
+        adds_up=meters[meter].adds_up,
+        meters=[(key, words.word("meter", key), key == meter) for key in meters],
         apps=[(app.key, app.key == app_key) for app in apps],
         months=[
             (
@@ -82,7 +82,7 @@ def usage(request: HttpRequest, here: Here) -> HttpResponse:
             days=days,
             values=values,
             language=language,
-            shape=Shape.STACKED if METERS[meter].adds_up else Shape.LINE,
+            shape=Shape.STACKED if meters[meter].adds_up else Shape.LINE,
         )
         if any(values.values())
         else None,

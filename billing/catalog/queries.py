@@ -12,7 +12,7 @@ from billing.catalog.domain import parse_plan, parse_plan_price
 from billing.catalog.models import Plan, PlanVersion
 from billing.rating.terms import PlanTerms, PriceTerms
 from kernel.errors import NotFound
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def terms_of(*, version_id: UUID, document: dict[str, Any]) -> PlanTerms:
     """The parsed terms of a version; a version never changes, so each is parsed once a process."""
     terms = _parsed.get(version_id)
     if terms is None:
-        terms = parse_plan(document, known_meters=METERS)
+        terms = parse_plan(document, known_meters=known_meters())
         _parsed[version_id] = terms
     return terms
 
@@ -55,7 +55,7 @@ def price_of(*, price_id: UUID, document: Mapping[str, Any]) -> PriceTerms:
     """The parsed terms of a stored price of a contract, which never changes either."""
     terms = _parsed_prices.get(price_id)
     if terms is None:
-        terms = parse_plan_price(document, known_meters=METERS)
+        terms = parse_plan_price(document, known_meters=known_meters())
         _parsed_prices[price_id] = terms
     return terms
 

@@ -14,8 +14,7 @@ from billing.rating.usage import Usage
 from kernel.decimals import Exact
 from kernel.period import Interval, Period, local_day
 from metering import queries as metering
-from metering.meters.domain import METERS
-from metering.queries import Span
+from metering.queries import Span, known_meters
 from tenants.models import App, Tenant
 
 SAMPLE_TENANTS: Final = 10
@@ -99,7 +98,7 @@ def used_months(*, tenant_ids: Sequence[UUID], now: datetime) -> list[UsedMonth]
             Span(tenant_id=tenant_id, from_day=first, to_day=end)
             for tenant_id, (_, first, end) in months.items()
         ],
-        meters=METERS,
+        meters=known_meters(),
     )
     return [
         UsedMonth(

@@ -50,7 +50,7 @@ from console.sales.plan_form import (
 from kernel import clock
 from kernel.documents import parse_json
 from kernel.errors import Conflict, DomainError, Invalid
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 from tenants.permissions import StaffAction
 from ui.errors import message_of
 from ui.plan_comparison import plan_differences
@@ -170,7 +170,7 @@ def _store(
         try:
             [stored] = load_plans(
                 documents=[edited.read.document],
-                known_meters=METERS,
+                known_meters=known_meters(),
                 now=clock.now(),
                 actor=f"user:{request.user.pk}",
                 based_on={terms.key: based_on},

@@ -26,7 +26,7 @@ from console.sales.plan_form import (
     PriceRow,
 )
 from kernel.period import Interval
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 from ui import words
 from ui.cells import Text
 from ui.plan_faults import fault_text
@@ -346,7 +346,7 @@ class _Drawing:
                 prefix,
                 "meter",
                 values,
-                _words("meter", METERS),
+                _words("meter", known_meters()),
                 empty=_("none: due by time"),
                 pick="pick-meter",
             ),

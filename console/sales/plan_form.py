@@ -14,7 +14,7 @@ from billing.catalog.domain import Fault, PlanFaults, parse_plan
 from billing.rating.charges import Model
 from billing.rating.terms import PlanTerms
 from kernel.dimensions import DIMENSIONS
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 
 PLAN_TEXTS: Final = (
     "key",
@@ -213,7 +213,7 @@ def read_document(document: object, *, before: Sequence[Fault] = ()) -> Read:
     """What the plan parser says of the document; `before` are faults that were found already."""
     shown = document if isinstance(document, Mapping) else {}
     try:
-        terms = parse_plan(document, known_meters=METERS)
+        terms = parse_plan(document, known_meters=known_meters())
     except PlanFaults as refusal:
         return Read(document=shown, terms=None, faults=(*before, *refusal.faults))
     return Read(document=shown, terms=None if before else terms, faults=tuple(before))

@@ -18,7 +18,6 @@ from console.frame import page
 from kernel import clock
 from kernel.zones import zone_named
 from metering import queries as metering
-from metering.meters.domain import METERS
 from tenants.domain import TenantStatus
 from tenants.permissions import StaffAction
 from tenants.queries import (
@@ -134,7 +133,8 @@ def tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
     profile = tenant_profile(key=tenant_key)
     invoices = invoice_rows(now=now, tenant_id=profile.id, limit=10)
     meter = request.GET.get("meter", "dau")
-    meter = meter if meter in METERS else "dau"
+    known = metering.known_meters()
+    meter = meter if meter in known else "dau"
     span = request.GET.get("days", "90")
     span = span if span in SPANS else "90"
     subscriptions = subscriptions_of(tenant_id=profile.id)
@@ -145,7 +145,7 @@ def tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
         place="tenants",
         profile=profile,
         figure=_usage_figure(profile, meter=meter, days=SPANS[span], now=now, language=language),
-        meters=[(key, words.word("meter", key), key == meter) for key in METERS],
+        meters=[(key, words.word("meter", key), key == meter) for key in known],
         spans=[(key, key == span) for key in SPANS],
         subscriptions=[
             (each, plan_name(each.document, language=language), each.period_at(now))

@@ -7,7 +7,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kernel.dimensions import DIMENSIONS
-from metering.meters.domain import METERS, Aggregation
+from metering.meters.domain import Aggregation
+from metering.queries import known_meters
 from tenants.api.endpoint import ListEndpoint, PageQuery
 from tenants.api.schema import FLAG, TEXT, answers, list_of, one_of, page_of, record
 from tenants.domain import KeyScope
@@ -38,7 +39,9 @@ class MetersView(ListEndpoint):
     )
     def get(self, request: Request) -> Response:
         after = self.after
-        meters = [METERS[key] for key in sorted(METERS) if key > after]
+        with self.scope():
+            known = known_meters()
+        meters = [known[key] for key in sorted(known) if key > after]
         return self.page(
             meters[: self.wanted],
             position=lambda meter: meter.key,

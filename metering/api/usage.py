@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from kernel.dimensions import DIMENSIONS
 from kernel.errors import Invalid
 from metering.api.schemas import USAGE
-from metering.meters.domain import METERS, meter_named
-from metering.queries import Granularity, ShownUsage, shown_app, shown_apps, usage_shown
+from metering.meters.domain import METERS
+from metering.queries import Granularity, ShownUsage, find_meter, shown_app, shown_apps, usage_shown
 from tenants.api.endpoint import Endpoint, Query
 from tenants.api.schema import answers
 from tenants.domain import KeyScope
@@ -72,7 +72,8 @@ class UsageView(Endpoint):
     )
     def get(self, request: Request) -> Response:
         asked = self.asked
-        meter = meter_named(asked.get("meter", ""))
+        with self.scope():
+            meter = find_meter(asked.get("meter", ""))
         from_day, to_day = _day(asked, "from"), _day(asked, "to")
         granularity = _granularity(asked.get("granularity", "day"))
         by = [name.strip() for name in asked.get("by", "").split(",") if name.strip()]

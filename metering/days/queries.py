@@ -15,7 +15,8 @@ from kernel.errors import Invalid, NotFound
 from kernel.period import local_day, local_midnight
 from metering.days.models import DayClose
 from metering.ingest.domain.array_literals import plain_array
-from metering.meters.domain import Aggregation, meter_named, refuse_unknown_dimensions
+from metering.meters.domain import Aggregation, refuse_unknown_dimensions
+from metering.meters.queries import find_meter
 from metering.rollup.queries import (
     WindowValue,
     closed_until,
@@ -170,7 +171,7 @@ def usage_shown(
     the events, days and months from what has been rolled up. Raises Invalid `end_before_start`,
     `range_too_long`, `unknown_meter`, `unknown_dimension`.
     """
-    refuse_unknown_dimensions(meter_named(meter), by, field="by")
+    refuse_unknown_dimensions(find_meter(meter), by, field="by")
     days = (to_day - from_day).days
     if days <= 0:
         raise Invalid(
@@ -263,7 +264,7 @@ def _by_days(
     apps: Sequence[ShownApp], *, meter: str, days: Sequence[date], granularity: Granularity
 ) -> list[WindowValue]:
     """Values between neighbouring `days`; of their app alone, since a tenant's others are not asked."""
-    rule = meter_named(meter)
+    rule = find_meter(meter)
     if granularity == Granularity.MONTH and rule.counts_users:
         return distinct_identities(
             tenant_id=apps[0].tenant_id,

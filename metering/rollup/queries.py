@@ -7,17 +7,17 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from kernel.errors import Invalid
 from metering.ingest.domain.array_literals import plain_array, text_array
 from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
     ACTIVE_USERS,
-    METERS,
     Aggregation,
     Meter,
     Sort,
     counting_rules,
-    meter_named,
 )
+from metering.meters.queries import find_meter, find_meters, known_meters
 from metering.rollup.models import Watermark
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from work.connections import cursor
@@ -113,7 +113,7 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
     what has been rolled up; a caller that must count everything committed calls `roll_up_pending`
     first. Raises Invalid `unknown_meter`.
     """
-    wanted = [meter_named(key) for key in meters]
+    wanted = find_meters(meters)
     if not spans or not wanted:
         return []
     names = {meter.key for meter in wanted} | {meter.marks for meter in wanted}
@@ -180,7 +180,7 @@ def tenants_by_usage(*, meter: str, from_day: date, to_day: date, parts: int) ->
 
     Needs a cross-tenant scope. Raises Invalid `unknown_meter`.
     """
-    key = meter_named(meter).key
+    key = find_meter(meter).key
     with cursor() as execution:
         execution.execute(
             """
@@ -308,9 +308,9 @@ def usage_in_windows(
     within the local days from `from_day` to `to_day`, which is excluded. Empty windows are left out.
     Raises Invalid `unknown_meter`.
     """
-    rule = meter_named(meter)
+    rule = find_meter(meter)
     sorts = event_sorts(tenant_ids=[tenant_id], app_ids=app_ids, from_day=from_day, to_day=to_day)
-    known = [meter_named(rule.marks)]
+    known = [find_meter(rule.marks)]
     with cursor() as execution:
         execution.execute(
             f"""
@@ -369,7 +369,7 @@ def distinct_identities(
             """,  # noqa: S608  # nothing from outside
             {
                 "active_users": ACTIVE_USERS,
-                "meter": meter_named(meter).marks,
+                "meter": find_meter(meter).marks,
                 "bounds": plain_array(bounds),
                 "tenant": str(tenant_id),
                 "apps": plain_array(app_ids),
@@ -425,8 +425,10 @@ def different_users(*, asked: Sequence[UserDays]) -> list[DifferentUsers]:
     Apps without usage are left out. Raises Invalid `unknown_meter`.
     """
     rows = [
-        (place, each.tenant_id, meter_named(each.meter), first, end)
-        for place, each in enumerate(asked)
+        (place, each.tenant_id, meter, first, end)
+        for place, (each, meter) in enumerate(
+            zip(asked, find_meters(each.meter for each in asked), strict=True)
+        )
         for first, end in each.stretches
     ]
     if not rows:
@@ -514,7 +516,7 @@ def recounted_usage(*, tenant_ids: Sequence[UUID], from_day: date, to_day: date)
                 "tenants": plain_array(tenant_ids),
                 "from": from_day,
                 "to": to_day,
-                **rule_parameters(counting_rules(meters=METERS.values(), sorts=sorts)),
+                **rule_parameters(counting_rules(meters=known_meters().values(), sorts=sorts)),
             },
         )
         return [
@@ -570,7 +572,7 @@ def usage_differences(
              ORDER BY tenant_id, app_id, meter, day, kind LIMIT %(most)s
             """,  # noqa: S608  # nothing from outside
             {
-                **rule_parameters(counting_rules(meters=METERS.values(), sorts=sorts)),
+                **rule_parameters(counting_rules(meters=known_meters().values(), sorts=sorts)),
                 "tenants": None if tenant_ids is None else plain_array(tenant_ids),
                 "from": from_day,
                 "to": to_day,
@@ -599,3 +601,52 @@ _WINDOW_VALUE: Final = {
     Aggregation.LATEST: "(array_agg(value ORDER BY occurred_at DESC, received_at DESC,"
     " batch_id DESC, position DESC) FILTER (WHERE value IS NOT NULL))[1]",
 }
+
+
+MOST_PREVIEWED_DAYS: Final = 92
+
+
+def previewed_usage(
+    *, meter: Meter, tenant_id: UUID, app_id: UUID, from_day: date, to_day: date
+) -> list[UsageRow]:
+    """What a meter would have counted of an app's stored events, by day and combination of
+    dimensions, `to_day` excluded; whether it is stored or only a definition, and from whatever day
+    it counts.
+
+    Raises Invalid `end_before_start`, `range_too_long`.
+    """
+    if to_day <= from_day:
+        raise Invalid("end_before_start", "to must be a later day than from.", field="to")
+    if (to_day - from_day).days > MOST_PREVIEWED_DAYS:
+        raise Invalid(
+            "range_too_long",
+            f"A preview shows at most {MOST_PREVIEWED_DAYS} days; ask for fewer.",
+            field="to",
+        )
+    latest = replace(meter, versions=(replace(meter.versions[-1], starts_on=None),), marked_as="")
+    sorts = event_sorts(tenant_ids=[tenant_id], app_ids=[app_id], from_day=from_day, to_day=to_day)
+    with cursor() as execution:
+        execution.execute(
+            f"""
+            WITH facts AS MATERIALIZED (
+                SELECT {FACTS} FROM {EVENTS} AS event
+                 WHERE tenant_id = %(tenant)s::uuid AND app_id = %(app)s::uuid
+                   AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
+            ), {RULES}, {COUNTED}
+            SELECT tenant_id, app_id, meter, kind, day, trim_scale(value)
+              FROM ({RECOUNTED}) AS recounted
+             WHERE day >= %(from)s AND day < %(to)s
+             ORDER BY day, kind
+            """,  # noqa: S608  # nothing from outside
+            {
+                "tenant": str(tenant_id),
+                "app": str(app_id),
+                "from": from_day,
+                "to": to_day,
+                **rule_parameters(counting_rules(meters=[latest], sorts=sorts)),
+            },
+        )
+        return [
+            UsageRow(tenant_id=tenant, app_id=app, meter=key, kind=kind, day=day, value=value)
+            for tenant, app, key, kind, day, value in execution.fetchall()
+        ]

@@ -15,7 +15,7 @@ from billing.subscriptions.models import Subscription, SubscriptionPrice
 from kernel import ids
 from kernel.errors import Conflict, Invalid
 from kernel.period import local_day
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 from tenants import audit
 
 _ONE_DAY: Final = timedelta(days=1)
@@ -144,7 +144,7 @@ def _replacement(agreed: AgreedPrice, own: PriceTerms) -> PriceTerms:
     # How the price stands in its plan stays, unless the contract says it again.
     kept = {name: own.document[name] for name in _STANDING if name in own.document}
     document = {"key": own.key, **kept, **agreed.document}
-    price = parse_plan_price(document, known_meters=METERS)
+    price = parse_plan_price(document, known_meters=known_meters())
     if price.key != own.key:
         raise Invalid(
             "price_key_differs",

@@ -12,7 +12,7 @@ from billing.catalog.services import load_plans
 from kernel import clock
 from kernel.documents import parse_json
 from kernel.errors import DomainError
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 from tenants.scope import system_scope
 from work.commands import CommandFault, SummitCommand, WrongUse
 
@@ -33,7 +33,7 @@ class Command(SummitCommand):
             with system_scope(purpose="load plans", actor="command"):
                 loaded = load_plans(
                     documents=documents,
-                    known_meters=METERS,
+                    known_meters=known_meters(),
                     now=clock.now(),
                     actor="command:load_plans",
                 )

@@ -56,7 +56,7 @@ from kernel import clock
 from kernel.errors import Conflict, DomainError, Invalid, NotFound
 from kernel.money import Money, round_amount
 from kernel.period import local_day
-from metering.meters.domain import METERS
+from metering.queries import known_meters
 from metering.services import ingest_events, set_usage
 from tenants.models import App, Tenant
 from tenants.scope import system_scope
@@ -64,7 +64,11 @@ from tenants.services.create_tenant import NewTenant, create_tenant
 from work.sandbox import sandbox
 
 ACTOR: Final = "scenario"
-_FILLED_BY_SET_UP: Final = ("billing_seller", "billing_ledgeraccount")
+_FILLED_BY_SET_UP: Final = (
+    "billing_seller",
+    "billing_ledgeraccount",
+    "metering_meter_definition",
+)
 _LOOKS_BACK: Final = (Change, Migrate, Pay, Credit, Advance)
 """Steps that act on what billing made: all that is due up to their instant happens before them. Of
 any other step what is due before its instant does, so that steps of one instant come together."""
@@ -140,7 +144,7 @@ class _Player:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
             load_plans(
                 documents=documents,
-                known_meters=METERS,
+                known_meters=known_meters(),
                 now=self._now,
                 actor=ACTOR,
             )

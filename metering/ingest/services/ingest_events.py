@@ -9,6 +9,8 @@ from kernel.errors import NotFound
 from metering.ingest.domain.events import Refusal, UsageEvent, read_event
 from metering.ingest.queries import AppFacts, apps_by_key, tenant_facts
 from metering.ingest.services.admit import IngestResult, Submission, Teller, admit
+from metering.meters.domain import event_types
+from metering.meters.queries import known_meters
 
 
 def ingest_events(
@@ -24,8 +26,10 @@ def ingest_events(
     if tenant is None:
         raise NotFound("unknown_tenant", "There is no such tenant.", field="tenant")
     teller = Teller(tenant)
+    types = event_types(known_meters())
     read = [
-        event if isinstance(event, UsageEvent | Refusal) else read_event(event) for event in events
+        event if isinstance(event, UsageEvent | Refusal) else read_event(event, types=types)
+        for event in events
     ]
     apps = apps_by_key(keys={each.subject for each in read if isinstance(each, UsageEvent)})
     return admit(

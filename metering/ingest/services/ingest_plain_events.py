@@ -24,6 +24,7 @@ from metering.ingest.services.admit import (
 )
 from metering.ingest.services.store_events import Columns, Group, store_events
 from metering.meters.domain import event_types
+from metering.meters.queries import known_meters
 
 
 def ingest_plain_events(
@@ -83,7 +84,7 @@ def ingest_plain_events(
 
 def _plain_types() -> frozenset[str]:
     """The types whose events tell all that they must when they tell a user."""
-    types = event_types()
+    types = event_types(known_meters())
     return types.known - types.need_device - types.need_value
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from kernel import clock
 from kernel.dimensions import DIMENSIONS
 from kernel.errors import DomainError
-from metering.meters.domain import METERS, meter_named, refuse_unknown_dimensions
-from metering.queries import shown_app, usage_shown
+from metering.meters.domain import METERS, refuse_unknown_dimensions
+from metering.queries import find_meter, shown_app, usage_shown
 from metering.rollup.services.roll_up import roll_up_pending
 from tenants.scope import system_scope
 from work.commands import SummitCommand, WrongUse, date_argument
@@ -39,7 +39,8 @@ class Command(SummitCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from_day, to_day = options["from_day"], options["to_day"]
         try:
-            meter = meter_named(options["meter"])
+            with system_scope(purpose="usage"):
+                meter = find_meter(options["meter"])
             by = [name.strip() for name in options["by"].split(",") if name.strip()]
             refuse_unknown_dimensions(meter, by, field="by")
         except DomainError as error:

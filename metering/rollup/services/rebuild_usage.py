@@ -7,7 +7,8 @@ from uuid import UUID
 
 from kernel.errors import Invalid
 from metering.ingest.stored import EVENTS
-from metering.meters.domain import ACTIVE_USERS, METERS, counting_rules
+from metering.meters.domain import ACTIVE_USERS, counting_rules
+from metering.meters.queries import known_meters
 from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from metering.rollup.services.roll_up import roll_up
@@ -61,7 +62,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         )
         roll_up(now=now, tenant_ids=[tenant_id], most_events=None, wait=True)
         rules = counting_rules(
-            meters=METERS.values(),
+            meters=known_meters().values(),
             sorts=event_sorts(tenant_ids=[tenant_id], from_day=from_day, to_day=to_day),
         )
         values.update(rule_parameters(rules))

@@ -10,12 +10,12 @@ from metering.ingest.domain.array_literals import plain_array
 from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
     ACTIVE_USERS,
-    METERS,
     Aggregation,
     Rule,
     Sort,
     counting_rules,
 )
+from metering.meters.queries import known_meters
 from metering.rollup.rules import COUNTED, FACTS, RULES, SUMS, rule_parameters
 from tenants.scope import system_scope
 from work.connections import cursor
@@ -214,7 +214,7 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
         claimed,
     )
     sorts = [Sort(*row) for row in execution.fetchall()]
-    rules = counting_rules(meters=METERS.values(), sorts=sorts)
+    rules = counting_rules(meters=known_meters().values(), sorts=sorts)
     _fold_counts(execution, claimed, rules=[rule for rule in rules if not rule.meter.is_gauge])
     for aggregation, is_newer in _READINGS.items():
         read = [rule for rule in rules if rule.meter.aggregation is aggregation]

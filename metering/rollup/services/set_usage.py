@@ -7,7 +7,8 @@ from uuid import UUID
 
 from kernel.dimensions import dimensions_of
 from kernel.errors import Invalid
-from metering.meters.domain import meter_named, refuse_unknown_dimensions
+from metering.meters.domain import refuse_unknown_dimensions
+from metering.meters.queries import find_meter
 from work.connections import cursor
 
 
@@ -29,7 +30,7 @@ def set_usage(
     `reason`. For a gauge it counts as a reading at `now`. Runs in the caller's cross-tenant
     transaction. Raises Invalid `unknown_meter`, `unknown_dimension`, `negative_usage`.
     """
-    rule = meter_named(meter)
+    rule = find_meter(meter)
     name = rule.key
     refuse_unknown_dimensions(rule, dimensions_of(kind))
     if not value.is_finite() or value < 0:

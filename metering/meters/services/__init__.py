@@ -1,0 +1,1 @@
+"""The verb of meters: `load_meters`."""
