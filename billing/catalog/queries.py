@@ -63,7 +63,7 @@ def price_of(*, price_id: UUID, document: Mapping[str, Any]) -> PriceTerms:
 def versions_of(*, plan_key: str) -> list[StoredVersion]:
     """All versions of a plan, oldest first; empty when there is no such plan."""
     return [
-        _stored(row)
+        stored_version(row)
         for row in PlanVersion.objects.filter(plan__key=plan_key)
         .select_related("plan")
         .order_by("number")
@@ -121,7 +121,7 @@ def version_numbered(*, plan_key: str, number: int) -> StoredVersion:
         raise NotFound(
             "plan_not_found", f"There is no version {number} of {plan_key!r}.", field="plan"
         )
-    return _stored(row)
+    return stored_version(row)
 
 
 def latest_version(*, plan_key: str) -> StoredVersion:
@@ -134,7 +134,7 @@ def latest_version(*, plan_key: str) -> StoredVersion:
     )
     if row is None:
         raise NotFound("plan_not_found", f"There is no plan {plan_key!r}.", field="plan")
-    return _stored(row)
+    return stored_version(row)
 
 
 def latest_versions(
@@ -149,10 +149,11 @@ def latest_versions(
         .order_by("plan__key", "-number")
         .distinct("plan__key")[:limit]
     )
-    return [_stored(row) for row in rows]
+    return [stored_version(row) for row in rows]
 
 
-def _stored(row: PlanVersion) -> StoredVersion:
+def stored_version(row: PlanVersion) -> StoredVersion:
+    """The version of a row that was read with its plan."""
     return StoredVersion(
         id=row.id,
         plan_key=row.plan.key,

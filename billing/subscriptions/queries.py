@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from billing.catalog.domain import PriceOverride
-from billing.catalog.models import Plan, PlanOffer
+from billing.catalog.models import Plan, PlanOffer, PlanVersion
 from billing.catalog.queries import (
     StoredVersion,
     latest_versions,
     price_of,
+    stored_version,
     terms_of,
     versions_of,
 )
@@ -277,6 +278,19 @@ def _override(row: SubscriptionPrice) -> PriceOverride:
 def plans_shown_to(*, tenant_id: UUID, limit: int, after_key: str = "") -> list[StoredVersion]:
     """The newest version of each plan that the tenant may know of, by plan key, a page at a time."""
     return latest_versions(limit=limit, after_key=after_key, plans=_shown_to(tenant_id))
+
+
+def plans_offered(*, tenant_id: UUID, day: date, limit: int) -> list[StoredVersion]:
+    """Of each plan that the tenant may know of, the version that a subscription of that day gets; plans
+    that are not in force yet are left out. One query."""
+    rows = (
+        PlanVersion.objects.filter(plan__in=_shown_to(tenant_id))
+        .filter(Q(effective_from__isnull=True) | Q(effective_from__lte=day))
+        .select_related("plan")
+        .order_by("plan__key", "-number")
+        .distinct("plan__key")[:limit]
+    )
+    return [stored_version(row) for row in rows]
 
 
 def versions_shown_to(*, tenant_id: UUID, plan_key: str) -> list[StoredVersion]:
