@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from console.finance import invoices, late_usage, overview, payments
 from console.operations import runs
-from console.sales import plan_comparison, plan_editor, plans, tenants, terms
+from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
 from console.search import search
 
 app_name = "console"
@@ -15,6 +15,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tenants/", tenants.tenant_list, name="tenants"),
     path("tenants/<str:tenant_key>/", tenants.tenant, name="tenant"),
     path("tenants/<str:tenant_key>/terms/", terms.terms, name="terms"),
+    path("tenants/<str:tenant_key>/change/", subscription.change, name="change_subscription"),
+    path(
+        "tenants/<str:tenant_key>/changes/<uuid:change_id>/",
+        subscription.changed,
+        name="changed",
+    ),
     path("plans/", plans.plan_list, name="plans"),
     path("plans/<str:plan_key>/", plans.plan, name="plan"),
     path("plans/<str:plan_key>/versions/<int:version>/", plans.cohort, name="cohort"),

@@ -1,18 +1,24 @@
 """The plan: what was agreed, in which period the tenant is, and what happens next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 
-from billing.catalog.domain import parse_plan
-from billing.estimates.queries import UsedMonth, used_months
+from billing.estimates.considering import MOST_OFFERS
+from billing.estimates.queries import HeldNow, UsedMonth, held_now, used_months
 from billing.invoicing.wording import AppliedTerms, terms_on
 from billing.rating.terms import PlanTerms
-from billing.subscriptions.queries import SubscriptionRow, plans_offered, subscriptions_of
+from billing.subscriptions.queries import (
+    SubscriptionRow,
+    newest_changes,
+    plans_offered,
+    subscriptions_of,
+)
 from kernel import clock
+from kernel.decimals import Exact
 from kernel.errors import NotFound
 from kernel.money import Money
 from kernel.period import local_day
@@ -22,8 +28,8 @@ from portal.frame import page
 from tenants.permissions import MemberAction
 from ui.plan_terms import PlanSheet, plan_sheet
 
-MOST_OFFERS: Final = 50
-"""Plans that are rated on one page; price lists have a handful."""
+_NEWEST_CHANGES: Final = 5
+_NOTHING: Final[Mapping[str, Exact]] = {}
 
 
 @member_page(action=MemberAction.PLAN_VIEW)
@@ -32,6 +38,7 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
     now = clock.now()
     subscriptions = subscriptions_of(tenant_id=here.tenant_id)
     applied = _applied(here, subscriptions, now=now)
+    held = held_now(tenant_id=here.tenant_id, now=now)
     return page(
         request,
         here,
@@ -50,7 +57,10 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
             for each in subscriptions
         ],
         agreed=applied.overrides if applied is not None else (),
-        **_others(here, subscriptions, applied, now=now),
+        **_others(here, held, now=now),
+        held=held,
+        changes=newest_changes(tenant_id=here.tenant_id, limit=_NEWEST_CHANGES),
+        zone=subscriptions[0].timezone if subscriptions else "UTC",
     )
 
 
@@ -67,26 +77,16 @@ class Offer:
     difference: Money | None
 
 
-def _others(
-    here: Here,
-    subscriptions: Sequence[SubscriptionRow],
-    applied: AppliedTerms | None,
-    *,
-    now: datetime,
-) -> dict[str, Any]:
+def _others(here: Here, held: HeldNow | None, *, now: datetime) -> dict[str, Any]:
     """The other plans on offer beside the running one, each rated with the last full month."""
-    running = next((each for each in subscriptions if each.status == "active"), None)
-    if running is None:
+    if held is None:
         return {}
-    day = local_day(now, zone_named(running.timezone))
     [month] = used_months(tenant_ids=[here.tenant_id], now=now)
-    held_terms = running.terms
-    if applied is not None and applied.subscription_id == running.id:
-        held_terms = parse_plan(applied.document, known_meters=None)
-    held = _month_cost(month, held_terms, running.plan_version)
+    held_cost = _month_cost(month, held.terms, held.version, held=held.quantities)
     offers = []
-    for version in plans_offered(tenant_id=here.tenant_id, day=day, limit=MOST_OFFERS):
-        if version.plan_key == running.plan_key or version.terms.currency != running.terms.currency:
+    for version in plans_offered(tenant_id=here.tenant_id, day=held.day, limit=MOST_OFFERS):
+        is_held = (version.plan_key, version.number) == (held.terms.key, held.version)
+        if is_held or version.terms.currency != held.terms.currency:
             continue
         cost = _month_cost(month, version.terms, version.number)
         offers.append(
@@ -94,20 +94,22 @@ def _others(
                 sheet=plan_sheet(version.document),
                 version=version.number,
                 cost=cost,
-                difference=cost - held if cost is not None and held is not None else None,
+                difference=cost - held_cost if cost is not None and held_cost is not None else None,
             )
         )
     return {
         "offers": offers,
-        "held_cost": held,
+        "held_cost": held_cost,
         "month": month.period,
         "month_zone": month.zone.key,
         "month_days": month.days_with_usage,
     }
 
 
-def _month_cost(month: UsedMonth, terms: PlanTerms, version: int) -> Money | None:
-    cost = month.cost(terms=terms, version=version)
+def _month_cost(
+    month: UsedMonth, terms: PlanTerms, version: int, *, held: Mapping[str, Exact] = _NOTHING
+) -> Money | None:
+    cost = month.cost(terms=terms, version=version, held=held)
     return cost.amount if cost is not None else None
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from portal import home, invoices, keys, members, payment, plan, usage
+from portal import home, invoices, keys, members, payment, plan, plan_change, usage
 
 app_name = "portal"
 
@@ -11,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<str:tenant_key>/", home.home, name="home"),
     path("<str:tenant_key>/usage/", usage.usage, name="usage"),
     path("<str:tenant_key>/plan/", plan.plan, name="plan"),
+    path("<str:tenant_key>/plan/change/", plan_change.change, name="change_plan"),
+    path("<str:tenant_key>/plan/changes/<uuid:change_id>/", plan_change.changed, name="changed"),
     path("<str:tenant_key>/invoices/", invoices.invoice_list, name="invoices"),
     path("<str:tenant_key>/invoices/<uuid:invoice_id>/", invoices.invoice, name="invoice"),
     path(

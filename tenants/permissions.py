@@ -20,6 +20,7 @@ class StaffAction(StrEnum):
     PLANS_VIEW = "plans.view"
     PRICES_AGREE = "prices.agree"
     PLANS_CHANGE = "plans.change"
+    SUBSCRIPTIONS_CHANGE = "subscriptions.change"
     INVOICES_VIEW = "invoices.view"
     PAYMENTS_RECORD = "payments.record"
     LATE_USAGE_SET = "late_usage.set"
@@ -35,6 +36,7 @@ class MemberAction(StrEnum):
     HOME_VIEW = "home.view"
     USAGE_VIEW = "usage.view"
     PLAN_VIEW = "plan.view"
+    PLAN_CHANGE = "plan.change"
     INVOICES_VIEW = "invoices.view"
     INVOICES_PAY = "invoices.pay"
     KEYS_VIEW = "keys.view"
@@ -52,6 +54,9 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.PLANS_VIEW: _ALL_STAFF,
     StaffAction.PRICES_AGREE: frozenset({StaffRole.SALES, StaffRole.ADMIN}),
     StaffAction.PLANS_CHANGE: frozenset({StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.SUBSCRIPTIONS_CHANGE: frozenset(
+        {StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}
+    ),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
@@ -69,6 +74,7 @@ MEMBER_MAY: Final[Mapping[MemberAction, frozenset[Role]]] = {
     MemberAction.HOME_VIEW: _ALL_MEMBERS,
     MemberAction.USAGE_VIEW: _ALL_MEMBERS,
     MemberAction.PLAN_VIEW: _ALL_MEMBERS,
+    MemberAction.PLAN_CHANGE: frozenset({Role.OWNER, Role.BILLING}),
     MemberAction.INVOICES_VIEW: frozenset({Role.OWNER, Role.BILLING, Role.VIEWER}),
     MemberAction.INVOICES_PAY: frozenset({Role.OWNER, Role.BILLING}),
     MemberAction.KEYS_VIEW: frozenset({Role.OWNER, Role.DEVELOPER}),

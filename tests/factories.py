@@ -112,7 +112,15 @@ EVERYTHING: dict[str, Any] = {
                 {"up_to": None, "flat_fee": "250"},
             ],
         },
-        {"key": "history-180", "model": "flat", "amount": "500", "addon": True},
+        {
+            "key": "history-180",
+            "model": "flat",
+            "amount": "500",
+            "prorate": True,
+            "addon": True,
+            "group": "history",
+            "stacking": "add",
+        },
         {"key": "seats", "model": "per_unit", "unit_price": "9.99", "included": "1"},
         {
             "key": "share",

@@ -59,6 +59,8 @@ _PRICE_SHOWN = {
     "maximum",
     "prorate",
     "addon",
+    "stacking",
+    "group",
 }
 
 
@@ -239,6 +241,7 @@ def _price(price: Mapping[str, Any] | None, currency: str, language: str) -> _Te
         if price.get(name) is not None:
             terms[name] = _money(label, price[name], currency, language)
     terms.update(_flags(price))
+    terms.update(_addons(price))
     terms.update(_others(price, _PRICE_SHOWN))
     return terms
 
@@ -287,6 +290,17 @@ def _flags(price: Mapping[str, Any]) -> Iterator[tuple[str, _Term]]:
     ):
         is_set = bool(price.get(name))
         yield name, _Term(label=label, text=_("yes") if is_set else _("no"), is_usual=not is_set)
+
+
+def _addons(price: Mapping[str, Any]) -> Iterator[tuple[str, _Term]]:
+    if price.get("addon"):
+        stacking = price.get("stacking") or ("replace" if price.get("group") else "add")
+        yield (
+            "stacking",
+            _Term(label=_("Added again"), text=str(words.word("stacking", str(stacking)))),
+        )
+    if price.get("group"):
+        yield "group", _Term(label=_("Group of add-ons"), text=str(price["group"]))
 
 
 def _tier(

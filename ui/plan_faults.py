@@ -13,6 +13,7 @@ _TEXTS: Final[Mapping[str, Text]] = {
     "minimum_above_maximum": _("The minimum is above the maximum; lower it or raise the maximum."),
     "missing": _("Give this."),
     "missing_open_tier": _("The last tier must have no upper bound; empty this or add a tier."),
+    "needs_addon": _("This says how add-ons go together; tick the add-on or remove it."),
     "needs_kth_max_day": _("This belongs to the k-th highest day only; remove it."),
     "needs_meter": _("This says how usage is counted; choose a meter or remove it."),
     "negative": _("Write zero or more."),

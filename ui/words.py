@@ -28,6 +28,11 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "active": (pgettext_lazy("subscription", "Active"), Tone.GOOD),
         "ended": (pgettext_lazy("subscription", "Ended"), Tone.NEUTRAL),
     },
+    "change": {
+        "pending": (_("In progress"), Tone.ACTIVE),
+        "done": (_("Done"), Tone.GOOD),
+        "refused": (_("Refused"), Tone.BAD),
+    },
     "payment": {
         "requested": (_("Begun"), Tone.ACTIVE),
         "waiting": (_("Waits for the payer"), Tone.WARNING),
@@ -158,6 +163,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
     "action": {
         "usage.view": _("See usage"),
         "plan.view": _("See the plan"),
+        "plan.change": _("Change the plan"),
         "invoices.view": _("See invoices"),
         "invoices.pay": _("Pay invoices"),
         "keys.view": _("See API keys"),
@@ -165,6 +171,20 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "members.view": _("See members"),
     },
     "rounding": {"up": _("is billed whole"), "down": _("is not billed until it is full")},
+    "stacking": {"add": _("is one more"), "replace": _("takes the place of what was held")},
+    "change_kind": {
+        "change_plan": _("Change the plan"),
+        "change_quantity": _("Change a quantity"),
+        "add_addon": _("Add an add-on"),
+        "remove_addon": _("Take an add-on away"),
+        "cancel": _("Cancel the plan"),
+        "undo_cancel": _("Take the cancellation back"),
+        "undo_change": _("Take the planned change back"),
+        "pause": _("Pause"),
+        "resume": _("Resume"),
+        "end_trial": _("End the trial"),
+    },
+    "change_when": {"now": _("now"), "period_end": _("when the period ends")},
     "conversion": {
         "none": _("not rounded"),
         "up": _("rounded up"),

@@ -204,6 +204,8 @@ class _Reading:
                 if line.timing == "in_advance"
                 else _("Recurring fee, in arrears")
             )
+        elif line.kind == "credit":
+            parts.append(_("Unused part of %(plan)s") % {"plan": line.plan_key})
         if "included" in self.working:
             parts.append(
                 _("%(quantity)s included") % {"quantity": self._short(self.working["included"])}

@@ -3,14 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+
 from billing.estimates.domain.costs import Cost, period_cost
-from billing.invoicing.contracts import counting_users, load_usage
+from billing.invoicing.contracts import counting_users, load_contracts, load_usage
 from billing.rating.terms import PlanTerms
 from billing.rating.usage import Usage
+from billing.subscriptions.domain import SubscriptionStatus
+from billing.subscriptions.models import Subscription
 from kernel.decimals import Exact
 from kernel.period import Interval, Period, local_day
 from metering import queries as metering
@@ -81,14 +87,8 @@ def used_months(*, tenant_ids: Sequence[UUID], now: datetime) -> list[UsedMonth]
 
     Three queries in the caller's scope.
     """
-    tenants = Tenant.objects.in_bulk(list(tenant_ids))
-    apps: dict[UUID, list[str]] = {}
-    for tenant_id, key in (
-        App.objects.filter(tenant_id__in=list(tenants))
-        .order_by("key")
-        .values_list("tenant_id", "key")
-    ):
-        apps.setdefault(tenant_id, []).append(key)
+    apps = App.objects.filter(tenant_id=OuterRef("pk")).order_by("key").values("key")
+    tenants = Tenant.objects.annotate(app_keys=ArraySubquery(apps)).in_bulk(list(tenant_ids))
     months = {}
     for tenant in tenants.values():
         zone = ZoneInfo(tenant.timezone)
@@ -107,9 +107,61 @@ def used_months(*, tenant_ids: Sequence[UUID], now: datetime) -> list[UsedMonth]
             tenant_name=tenants[tenant_id].name,
             zone=months[tenant_id][0],
             period=Period.of_days(months[tenant_id][1], months[tenant_id][2], months[tenant_id][0]),
-            apps=tuple(apps.get(tenant_id, ())),
+            apps=tuple(tenants[tenant_id].app_keys),
             usage=usage.get(tenant_id, {}),
         )
         for tenant_id in tenant_ids
         if tenant_id in months
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldNow:
+    """What the tenant's running subscription holds today, its contract's own prices included.
+
+    `next_plan` is the plan that it is going to hold, and from when; `is_on_trial` while nothing is
+    billed yet.
+    """
+
+    subscription_id: UUID
+    terms: PlanTerms
+    version: int
+    quantities: Mapping[str, Decimal]
+    timezone: str
+    day: date
+    is_paused: bool
+    is_on_trial: bool
+    ends_at: datetime | None
+    next_boundary_at: datetime | None
+    next_plan: tuple[date, PlanTerms] | None
+
+
+def held_now(*, tenant_id: UUID, now: datetime) -> HeldNow | None:
+    """None where no subscription runs. In the caller's scope."""
+    row = (
+        Subscription.objects.filter(tenant_id=tenant_id, status=SubscriptionStatus.ACTIVE)
+        .select_related("plan_version", "tenant")
+        .first()
+    )
+    if row is None:
+        return None
+    contract = load_contracts([row])[row.id]
+    zone = contract.cadence.zone
+    day = local_day(now, zone)
+    state = contract.state_on(day)
+    following = next((each for each in contract.versions if each.starts_on > day), None)
+    if following is not None and following.plan_version_id == state.version.plan_version_id:
+        following = None
+    return HeldNow(
+        subscription_id=row.id,
+        terms=state.version.terms,
+        version=state.version.number,
+        quantities=state.quantities,
+        timezone=zone.key,
+        day=day,
+        is_paused=state.is_paused,
+        is_on_trial=day < contract.cadence.starts_on,
+        ends_at=row.ends_at,
+        next_boundary_at=row.next_boundary_at,
+        next_plan=(following.starts_on, following.terms) if following is not None else None,
+    )

@@ -197,11 +197,20 @@ def change_page(
     return tuple(map(_change, found[:limit]))
 
 
-def change_of(*, tenant_id: UUID, subscription_id: UUID, change_id: UUID) -> ChangeRow:
-    """One change. Raises NotFound `change_not_found`."""
-    found = SubscriptionChange.objects.filter(
-        tenant_id=tenant_id, subscription_id=subscription_id, id=change_id
-    ).first()
+def newest_changes(*, tenant_id: UUID, limit: int) -> Sequence[ChangeRow]:
+    """The newest changes of the tenant's subscriptions, those that ended included."""
+    found = SubscriptionChange.objects.filter(tenant_id=tenant_id).order_by("-id")
+    return tuple(map(_change, found[:limit]))
+
+
+def change_of(
+    *, tenant_id: UUID, change_id: UUID, subscription_id: UUID | None = None
+) -> ChangeRow:
+    """One change, of that subscription if one is named. Raises NotFound `change_not_found`."""
+    rows = SubscriptionChange.objects.filter(tenant_id=tenant_id, id=change_id)
+    if subscription_id is not None:
+        rows = rows.filter(subscription_id=subscription_id)
+    found = rows.first()
     if found is None:
         raise change_not_found()
     return _change(found)
@@ -280,11 +289,15 @@ def plans_shown_to(*, tenant_id: UUID, limit: int, after_key: str = "") -> list[
     return latest_versions(limit=limit, after_key=after_key, plans=_shown_to(tenant_id))
 
 
-def plans_offered(*, tenant_id: UUID, day: date, limit: int) -> list[StoredVersion]:
-    """Of each plan that the tenant may know of, the version that a subscription of that day gets; plans
-    that are not in force yet are left out. One query."""
+def plans_offered(
+    *, tenant_id: UUID, day: date, limit: int, for_staff: bool = False
+) -> list[StoredVersion]:
+    """Of each plan that the tenant may know of (for staff, of every plan), the version that a
+    subscription of that day gets; plans that are not in force yet are left out. One query."""
     rows = (
-        PlanVersion.objects.filter(plan__in=_shown_to(tenant_id))
+        PlanVersion.objects.filter(
+            plan__in=Plan.objects.all() if for_staff else _shown_to(tenant_id)
+        )
         .filter(Q(effective_from__isnull=True) | Q(effective_from__lte=day))
         .select_related("plan")
         .order_by("plan__key", "-number")

@@ -14,7 +14,7 @@ from billing.rating.charges import Model
 from billing.rating.charges.package import PackageRounding
 from billing.rating.conversion import ConversionRounding
 from billing.rating.proration import DayCount
-from billing.rating.terms import QuotaKind, Scope, Timing, ZeroUsage
+from billing.rating.terms import QuotaKind, Scope, Stacking, Timing, ZeroUsage
 from console.sales.plan_form import (
     FILTERS,
     IN_MAX_OF,
@@ -69,6 +69,8 @@ _LABELS: Final[Mapping[str, Text]] = {
     "prorate": gettext_lazy("In proportion for part periods"),
     "private": gettext_lazy("Private: only tenants to which it was offered see it"),
     "addon": gettext_lazy("An add-on, billed where it is held"),
+    "stacking": gettext_lazy("Added again"),
+    "group": gettext_lazy("Group of add-ons"),
     "up_to": gettext_lazy("Up to"),
     "flat_fee": gettext_lazy("Fee"),
     "feature": gettext_lazy("Feature"),
@@ -81,6 +83,7 @@ _LABELS: Final[Mapping[str, Text]] = {
 _HINTS: Final[Mapping[str, Text]] = {
     "grace": gettext_lazy("Such as PT24H; empty: 24 hours."),
     "effective_from": gettext_lazy("New subscriptions take it from this day; empty: at once."),
+    "group": gettext_lazy("Of one group only the last that was added is held."),
     **dict.fromkeys(FILTERS, gettext_lazy("Separated by commas; empty: all.")),
     "convert.divide_by": gettext_lazy("1000 for a price per thousand; empty: single ones."),
 }
@@ -93,6 +96,8 @@ _FOLDED: Final = (
     "maximum",
     "timing",
     "zero_usage",
+    "stacking",
+    "group",
     "prorate",
     "addon",
     IN_MAX_OF,
@@ -388,6 +393,15 @@ class _Drawing:
             self.field(prefix, "maximum", values),
             self.select(prefix, "timing", values, _words("timing", Timing), empty=_("as usual")),
             self.select(prefix, "zero_usage", values, _ZERO_USAGE, default="charge"),
+            self.select(
+                prefix,
+                "stacking",
+                values,
+                _words("stacking", Stacking),
+                empty=_("as usual"),
+                marks="with-addon",
+            ),
+            self.field(prefix, "group", values, marks="with-addon"),
         )
 
     def entitlement(self, index: int, row: Mapping[str, str]) -> tuple[Field, ...]:

@@ -54,6 +54,8 @@ PRICE_TEXTS: Final = (
     "zero_usage",
     "minimum",
     "maximum",
+    "stacking",
+    "group",
 )
 PRICE_FLAGS: Final = ("prorate", "addon")
 IN_MAX_OF: Final = "in_max_of"
@@ -77,6 +79,7 @@ TIERS_OF_MODEL: Final[Mapping[Model, tuple[str, ...]]] = {
     Model.STAIRSTEP: ("up_to", "flat_fee"),
     Model.GRADUATED_PERCENTAGE: ("up_to", "rate_percent", "flat_fee"),
 }
+OF_ADDON: Final = ("stacking", "group")
 OF_METER: Final = ("meter", "period_aggregation", "k", "scope", *FILTERS)
 MOST_FIELDS: Final = 900
 """More than a browser form of ours may send (Django refuses 1,000); such a plan is edited as text."""
@@ -331,6 +334,8 @@ def _price_document(price: PriceRow) -> dict[str, Any]:
     is_kth = _text(price.values, "period_aggregation") == "kth_max_day"
     for name in PRICE_TEXTS:
         if name in others or (name in OF_METER and not is_metered) or (name == "k" and not is_kth):
+            continue
+        if name in OF_ADDON and not price.values.get("addon"):
             continue
         text = _text(price.values, name)
         if name in FILTERS and "," in text:

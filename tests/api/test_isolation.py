@@ -78,6 +78,8 @@ def names_on_pages(world: World) -> dict[str, str]:
         "member_id": str(world.member_id),
         "attempt_id": str(world.attempt_id),
         "run_id": str(run_id),
+        "change_id": str(world.change_id),
+        "subscription_id": str(world.subscription_id),
     }
 
 
@@ -164,6 +166,8 @@ def form_of(values: dict[str, str]) -> dict[str, str]:
         "card": "succeeds",
         "attempt": values["attempt_id"],
         "accepted": "yes",
+        "kind": "cancel",
+        "when": "now",
     }
 
 

@@ -94,6 +94,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,
         StaffAction.PLANS_CHANGE,
+        StaffAction.SUBSCRIPTIONS_CHANGE,
         StaffAction.RUNS_START,
     }
     for action in StaffAction:

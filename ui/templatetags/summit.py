@@ -1,6 +1,6 @@
 """Template tags and filters of console and portal. Load with ``{% load summit %}``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from kernel.money import Money
 from kernel.period import Period
 from ui import charts, formats, words
 from ui.cells import Cell, as_html
+from ui.plan_terms import plan_name, price_title
 
 register = template.Library()
 
@@ -104,6 +105,18 @@ def state(code: str, kind: str) -> SafeString:
 def word(code: str, kind: str) -> str:
     """A code as the reader's word: `{{ member.role|word:"role" }}`."""
     return str(words.word(kind, code))
+
+
+@register.filter
+def plan_title(document: Mapping[str, Any]) -> str:
+    """A plan document's name in the reader's language."""
+    return plan_name(document, language=_language())
+
+
+@register.filter
+def price_name(document: Mapping[str, Any]) -> str:
+    """What a price of a plan document is for."""
+    return str(price_title(document))
 
 
 @register.simple_tag

@@ -13,6 +13,7 @@ from billing.subscriptions.domain import AskedChange
 from billing.subscriptions.models import SubscriptionChange
 from kernel import ids
 from tenants import audit
+from work.connections import cursor
 from work.jobs import enqueue
 
 KIND = "billing.change_subscription"
@@ -25,19 +26,31 @@ def request_change(
     asked: AskedChange,
     now: datetime,
     actor: str,
+    change_id: UUID | None = None,
+    for_staff: bool = False,
 ) -> UUID:
-    """Record what is asked, in the caller's tenant scope; gives the id under which it can be read.
+    """Record what is asked, in the caller's scope; gives the id under which it can be read.
+
+    With a `change_id`, made when the form was, the same form sent twice asks once. Private plans that
+    were not offered to the tenant are open to staff only.
 
     The web makes no documents: a job does, with what is stored then. Refused here as it would be there,
     so that most faults are told at once: raises as `preview_change`.
     """
+    if change_id is not None:
+        # Two clicks at once: the second waits here, and finds what the first asked.
+        with cursor() as db:
+            db.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [str(change_id)])
+        if SubscriptionChange.objects.filter(tenant_id=tenant_id, id=change_id).exists():
+            return change_id
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=False)
-    refuse_hidden_plan(tenant_id=tenant_id, asked=asked)
+    if not for_staff:
+        refuse_hidden_plan(tenant_id=tenant_id, asked=asked)
     decide_change(
         row=row, contract=load_contracts([row], with_taxes=True)[row.id], asked=asked, now=now
     )
     change = SubscriptionChange.objects.create(
-        id=ids.new_id(),
+        id=change_id or ids.new_id(),
         tenant_id=tenant_id,
         subscription=row,
         kind=asked.kind,
