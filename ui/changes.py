@@ -14,6 +14,13 @@ from kernel.period import Period
 from ui.working import BilledLine, ShownLine, shown_line
 
 
+class PreviewedLine(BilledLine, Protocol):
+    """A billed line with its tax."""
+
+    @property
+    def tax(self) -> Money: ...
+
+
 class PreviewedDocument(Protocol):
     """What a previewed document must tell to be shown."""
 
@@ -28,12 +35,13 @@ class PreviewedDocument(Protocol):
     @property
     def total(self) -> Money: ...
     @property
-    def lines(self) -> Sequence[BilledLine]: ...
+    def lines(self) -> Sequence[PreviewedLine]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownDocument:
-    """A document with its sums: what comes back (not negative), what is charged, and the total."""
+    """A document with its sums: what comes back and what is charged, both not negative and before tax,
+    what discounts take off, the tax, and the total."""
 
     is_credit_note: bool
     issued_at: datetime
@@ -41,6 +49,8 @@ class ShownDocument:
     period: Period
     credited: Money
     charged: Money
+    discount: Money
+    tax: Money
     total: Money
     lines: Sequence[ShownLine]
 
@@ -51,6 +61,8 @@ def shown_document(document: PreviewedDocument) -> ShownDocument:
     taken = [line.amount for line in document.lines if line.amount.minor < 0]
     given = [line.amount for line in document.lines if line.amount.minor > 0]
     credited, charged = -total(taken, currency=currency), total(given, currency=currency)
+    net = charged - credited
+    tax = total((line.tax for line in document.lines), currency=currency)
     if document.is_credit_note:
         credited, charged = charged, credited
     return ShownDocument(
@@ -60,6 +72,8 @@ def shown_document(document: PreviewedDocument) -> ShownDocument:
         period=document.period,
         credited=credited,
         charged=charged,
+        discount=net + tax - document.total,
+        tax=tax,
         total=document.total,
         lines=tuple(shown_line(line) for line in document.lines),
     )

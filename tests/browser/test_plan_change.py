@@ -90,7 +90,7 @@ def test_a_tenant_previews_an_upgrade_and_is_billed_what_it_saw(
     with system_scope(purpose="test"):
         [invoice] = Invoice.objects.filter(tenant_id=tenant.id, kind=InvoiceKind.CHANGE)
         assert SubscriptionChange.objects.filter(tenant_id=tenant.id).count() == 1
-        assert total == f"CN¥{invoice.subtotal_minor / 100:,.2f}"
+        assert total == f"CN¥{invoice.total_minor / 100:,.2f}"
 
 
 def test_other_amounts_than_those_seen_are_not_agreed_to(
