@@ -32,7 +32,10 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
     ),
     (
         _("Operations"),
-        ((_("Billing runs"), "runs", "player-play", StaffAction.RUNS_VIEW),),
+        (
+            (_("Billing runs"), "runs", "player-play", StaffAction.RUNS_VIEW),
+            (_("Meters"), "meters", "notebook", StaffAction.USAGE_VIEW),
+        ),
     ),
 )
 

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from console.finance import invoices, late_usage, overview, payments
-from console.operations import runs
+from console.operations import meters, runs
 from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
 from console.search import search
 
@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/", payments.payment_list, name="payments"),
     path("late-usage/", late_usage.late_usage, name="late_usage"),
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
+    path("meters/", meters.meters, name="meters"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/new/", runs.new_run, name="new_run"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),

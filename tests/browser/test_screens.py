@@ -37,6 +37,7 @@ CONSOLE = {
     "invoice": "/console/invoices/{acme}/",
     "record-payment": "/console/invoices/{acme}/payment",
     "payments": "/console/payments/",
+    "meters": "/console/meters/",
     "runs": "/console/runs/",
     "new-run": "/console/runs/new/",
     "run": "/console/runs/{run}/",
