@@ -79,7 +79,6 @@ def names_on_pages(world: World) -> dict[str, str]:
         "attempt_id": str(world.attempt_id),
         "run_id": str(run_id),
         "change_id": str(world.change_id),
-        "subscription_id": str(world.subscription_id),
     }
 
 
