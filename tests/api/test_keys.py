@@ -37,6 +37,7 @@ MAY: dict[str, set[KeyScope]] = {
     "GET /api/v1/payments": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/plans": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/plans/{plan_key}": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/plans/{plan_key}/in-force": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/subscriptions": {KeyScope.READ, KeyScope.FULL},
     "POST /api/v1/subscriptions/{subscription_id}/preview": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/subscriptions/{subscription_id}/changes": {KeyScope.READ, KeyScope.FULL},
@@ -46,6 +47,7 @@ MAY: dict[str, set[KeyScope]] = {
         KeyScope.FULL,
     },
     "GET /api/v1/tenant": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/terms": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/usage": {KeyScope.READ, KeyScope.FULL},
 }
 
