@@ -1,6 +1,6 @@
 """The plan: what was agreed, in which period the tenant is, and what happens next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,20 +9,15 @@ from django.http import HttpRequest, HttpResponse
 
 from billing.estimates.considering import MOST_OFFERS
 from billing.estimates.queries import HeldNow, UsedMonth, held_now, used_months
-from billing.invoicing.wording import AppliedTerms, terms_on
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.queries import (
-    SubscriptionRow,
     newest_changes,
     plans_offered,
     subscriptions_of,
 )
 from kernel import clock
 from kernel.decimals import Exact
-from kernel.errors import NotFound
 from kernel.money import Money
-from kernel.period import local_day
-from kernel.zones import zone_named
 from portal.access import Here, member_page
 from portal.frame import page
 from tenants.permissions import MemberAction
@@ -37,8 +32,8 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
     """Each subscription with the wording that it holds."""
     now = clock.now()
     subscriptions = subscriptions_of(tenant_id=here.tenant_id)
-    applied = _applied(here, subscriptions, now=now)
     held = held_now(tenant_id=here.tenant_id, now=now)
+    applied = held.applied if held is not None else None
     return page(
         request,
         here,
@@ -111,16 +106,3 @@ def _month_cost(
 ) -> Money | None:
     cost = month.cost(terms=terms, version=version, held=held)
     return cost.amount if cost is not None else None
-
-
-def _applied(
-    here: Here, subscriptions: Sequence[SubscriptionRow], *, now: datetime
-) -> AppliedTerms | None:
-    """What applies today, with what the contract says of single prices."""
-    if not subscriptions:
-        return None
-    day = local_day(now, zone_named(subscriptions[0].timezone))
-    try:
-        return terms_on(tenant_id=here.tenant_id, day=day)
-    except NotFound:
-        return None

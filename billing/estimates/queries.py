@@ -13,6 +13,7 @@ from django.db.models import OuterRef
 
 from billing.estimates.domain.costs import Cost, period_cost
 from billing.invoicing.contracts import counting_users, load_contracts, load_usage
+from billing.invoicing.wording import AppliedTerms, applied_terms
 from billing.rating.terms import PlanTerms
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import SubscriptionStatus
@@ -119,7 +120,7 @@ def used_months(*, tenant_ids: Sequence[UUID], now: datetime) -> list[UsedMonth]
 class HeldNow:
     """What the tenant's running subscription holds today, its contract's own prices included.
 
-    `next_plan` is the plan that it is going to hold, and from when; `is_on_trial` while nothing is
+    `applied` is the text of today; `next_plan` is the plan that it is going to hold, and from when; `is_on_trial` while nothing is
     billed yet.
     """
 
@@ -134,6 +135,7 @@ class HeldNow:
     ends_at: datetime | None
     next_boundary_at: datetime | None
     next_plan: tuple[date, PlanTerms] | None
+    applied: AppliedTerms
 
 
 def held_now(*, tenant_id: UUID, now: datetime) -> HeldNow | None:
@@ -164,4 +166,10 @@ def held_now(*, tenant_id: UUID, now: datetime) -> HeldNow | None:
         ends_at=row.ends_at,
         next_boundary_at=row.next_boundary_at,
         next_plan=(following.starts_on, following.terms) if following is not None else None,
+        applied=applied_terms(
+            row,
+            contract=contract,
+            day=day,
+            ends_on=local_day(row.ends_at, zone) if row.ends_at is not None else None,
+        ),
     )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from billing.catalog.domain import PriceOverride, override_on
 from billing.catalog.models import PlanVersion
 from billing.invoicing.contracts import load_contracts
+from billing.invoicing.drafting import Contract
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import overrides_of
 from kernel.errors import NotFound
@@ -54,7 +55,8 @@ def terms_on(*, tenant_id: UUID, day: date) -> AppliedTerms:
         zone = ZoneInfo(row.timezone)
         ends_on = local_day(row.ends_at, zone) if row.ends_at else None
         if local_day(row.starts_at, zone) <= day and (ends_on is None or day < ends_on):
-            return _applied(row, day=day, ends_on=ends_on)
+            contract = load_contracts([row])[row.id]
+            return applied_terms(row, contract=contract, day=day, ends_on=ends_on)
     raise NotFound("no_terms", f"The tenant held no plan on {day}.", field="on")
 
 
@@ -64,8 +66,10 @@ def agreed_prices(*, tenant_id: UUID, subscription_id: UUID) -> Sequence[PriceOv
     return tuple(overrides_of(subscriptions=rows).get(subscription_id, ()))
 
 
-def _applied(row: Subscription, *, day: date, ends_on: date | None) -> AppliedTerms:
-    contract = load_contracts([row])[row.id]
+def applied_terms(
+    row: Subscription, *, contract: Contract, day: date, ends_on: date | None
+) -> AppliedTerms:
+    """The text that a subscription of that contract has on a day on which it is held."""
     held = contract.version_on(day)
     following = [each.starts_on for each in contract.versions if each.starts_on > day]
     version = PlanVersion.objects.select_related("plan").get(id=held.plan_version_id)
