@@ -11,6 +11,7 @@ from metering.ingest.models import (
     RejectedEvent,
 )
 from metering.meters.models import MeterDefinition
+from metering.reports.models import Gateway, GatewayGap, GatewayReport, GatewayTenant
 from metering.rollup.models import (
     ActiveUser,
     Correction,
@@ -30,6 +31,10 @@ __all__ = [
     "EventGroup",
     "EventIdentity",
     "EventKey",
+    "Gateway",
+    "GatewayGap",
+    "GatewayReport",
+    "GatewayTenant",
     "ImportedTenant",
     "Mark",
     "MeterDefinition",

@@ -27,6 +27,8 @@ class StaffAction(StrEnum):
     LEDGER_VIEW = "ledger.view"
     RUNS_VIEW = "runs.view"
     RUNS_START = "runs.start"
+    GATEWAYS_VIEW = "gateways.view"
+    GATEWAYS_CHANGE = "gateways.change"
     AUDIT_VIEW = "audit.view"
 
 
@@ -65,6 +67,10 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
     ),
     StaffAction.RUNS_START: frozenset({StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN}),
+    StaffAction.GATEWAYS_VIEW: frozenset(
+        {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
+    ),
+    StaffAction.GATEWAYS_CHANGE: frozenset({StaffRole.OPERATIONS, StaffRole.ADMIN}),
     StaffAction.AUDIT_VIEW: frozenset(
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
     ),

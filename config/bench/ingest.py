@@ -45,25 +45,26 @@ def bench(events: int = 400_000, clients: int = 2) -> dict[str, object]:
     make_tenants(tenants=clients, apps=1)
     now = clock.now()
     senders = [_Sender(number=n, events=events // clients, now=now) for n in range(clients)]
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen(  # our own program
         [sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1",
-         f"--port={port}", f"--workers={clients}", "--no-access-log", "config.wsgi:application"],
+         f"--port={port}", f"--workers={clients}", "--workers-kill-timeout=10", "--no-access-log",
+         "config.wsgi:application"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "ALLOWED_HOSTS": "127.0.0.1"},
     )  # fmt: skip
     try:
-        _wait_for(port)
+        wait_for(port)
         for sender in senders:
             sender.warm(port)
         with measured() as ours:
-            _at_once([lambda sender=sender: sender.send(port) for sender in senders])  # type: ignore[misc]  # bound now
+            at_once([lambda sender=sender: sender.send(port) for sender in senders])  # type: ignore[misc]  # bound now
     finally:
+        for sender in senders:
+            sender.close()  # the server waits for connections that are open
         server.terminate()
         server.wait(30)
-    for sender in senders:
-        sender.close()
     sent = sum(sender.accepted for sender in senders)
     if sent != events // clients * clients:
         raise RuntimeError(f"{sent} of {events} events were accepted")
@@ -164,7 +165,7 @@ def _bare_seconds(senders: Sequence[_Sender]) -> float:
         )
     loaders = [_Loader(sender.rows) for sender in senders]
     with measured() as bare:
-        _at_once([loader.load for loader in loaders])
+        at_once([loader.load for loader in loaders])
     for loader in loaders:
         loader.close()
     with connections[OWNER].cursor() as cursor:
@@ -207,7 +208,7 @@ class _Loader:
         self._connection.close()
 
 
-def _at_once(works: Sequence[Callable[[], None]]) -> None:
+def at_once(works: Sequence[Callable[[], None]]) -> None:
     """Do all in threads; raises what the first of them raised."""
     faults: list[Exception] = []
 
@@ -226,13 +227,15 @@ def _at_once(works: Sequence[Callable[[], None]]) -> None:
         raise faults[0]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Return when the web server on that port answers."""
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
         try:

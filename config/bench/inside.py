@@ -12,12 +12,13 @@ def main() -> None:
 
     django.setup()
     from config import database
-    from config.bench import bill, close, ingest
+    from config.bench import bill, close, ingest, reports
 
     benches: dict[str, Callable[..., dict[str, object]]] = {
         "bill": bill.bench,
         "close": close.bench,
         "ingest": ingest.bench,
+        "reports": reports.bench,
     }
     name, *numbers = sys.argv[1:]
     database.set_up(verbosity=0)

@@ -1,16 +1,15 @@
 """``POST /api/v1/events``: usage events of one tenant (contract section 6)."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 
 from kernel import clock
+from metering.api.chunks import body_chunks, read_away
 from metering.api.schemas import EVENT, EVENTS, INGEST_RESULT
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import (
@@ -29,9 +28,6 @@ from tenants.api.idempotency import HEADER, Answer, answer_once
 from tenants.api.problems import problem
 from tenants.api.schema import IDEMPOTENCY_KEY, UNSAFE, answers
 from tenants.domain import KeyScope
-
-_CHUNK_BYTES = 16 * 1024
-_MOST_READ_AWAY = 32 * 1024 * 1024
 
 
 class EventsView(Endpoint):
@@ -69,12 +65,12 @@ class EventsView(Endpoint):
         try:
             media = media_of(request.headers.get("Content-Type", Media.JSON.value))
             body = read_body(
-                _chunks(request._request), coding=request.headers.get("Content-Encoding", "")
+                body_chunks(request._request), coding=request.headers.get("Content-Encoding", "")
             )
             plain = plain_events(body, media=media)
             events = [] if plain is not None else decoded_events(body, media=media)
         except BodyTooLarge as error:
-            _read_away(request._request)
+            read_away(request._request)
             return problem(
                 code=error.code,
                 detail=error.message,
@@ -110,37 +106,3 @@ class EventsView(Endpoint):
             return Answer(data=data)
 
         return answer_once(request=request, endpoint="POST /events", content=content, call=ingest)
-
-
-def _chunks(request: HttpRequest) -> Iterator[bytes]:
-    """The body as it comes in, unbuffered; refused unread when its length is told and too large."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdigit() and int(length) > limits.MOST_WIRE_BYTES:
-        raise BodyTooLarge(
-            "body_too_large",
-            f"The body is over {limits.MOST_WIRE_BYTES >> 20} MiB; send fewer events at once, or "
-            "compressed.",
-        )
-    source = _source(request)
-    while chunk := source.read(_CHUNK_BYTES):
-        yield chunk
-
-
-def _source(request: HttpRequest) -> Any:
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        # Django takes a body without a length for empty.
-        return request.META.get("wsgi.input", request)
-    return request
-
-
-def _read_away(request: HttpRequest) -> None:
-    """Take what is still coming of a refused body and drop it, within bounds.
-
-    Many clients look for the answer only when all is sent; cut off before, they tell of a broken
-    connection, and try again, where they should tell that the body is too large.
-    """
-    source = _source(request)
-    left = _MOST_READ_AWAY
-    with suppress(OSError):  # the client went away
-        while left > 0 and (chunk := source.read(_CHUNK_BYTES)):
-            left -= len(chunk)

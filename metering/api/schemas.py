@@ -121,3 +121,85 @@ USAGE: Final[dict[str, Any]] = {
         "next": {"type": "string", "nullable": True},
     },
 }
+
+_MISSING: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "epoch": {"type": "string"},
+        "from": {"type": "integer"},
+        "to": {"type": "integer"},
+    },
+}
+
+REPORT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["gateway", "sequence", "window", "apps"],
+    "additionalProperties": False,
+    "properties": {
+        "gateway": {"type": "string", "maxLength": 63},
+        "sequence": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "1 for the first report of an epoch, then one more each.",
+        },
+        "epoch": {
+            "type": "string",
+            "maxLength": 64,
+            "description": "A new name whenever the gateway begins to count with 1 again.",
+        },
+        "window": {
+            "type": "object",
+            "required": ["starts_at", "ends_at"],
+            "properties": {
+                "starts_at": {"type": "string", "format": "date-time"},
+                "ends_at": {"type": "string", "format": "date-time"},
+            },
+        },
+        "apps": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["app"],
+                "properties": {
+                    "app": {"type": "string", "maxLength": limits.LONGEST_SUBJECT},
+                    "counts": {
+                        "type": "object",
+                        "additionalProperties": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+                        "description": "message.KIND, message.KIND.up or .down, login, api, api.KIND.",
+                    },
+                    "active_users": {
+                        "type": "array",
+                        "items": {"type": "string", "maxLength": limits.LONGEST_USER},
+                    },
+                },
+            },
+        },
+    },
+}
+
+REPORT_RESULT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "gateway": {"type": "string"},
+        "sequence": {"type": "integer"},
+        "status": {"type": "string", "enum": ["accepted", "duplicate"]},
+        "apps": {"type": "integer", "description": "How many apps were counted."},
+        "active_users": {"type": "integer"},
+        "rejected": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "app": {"type": "string"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+        "gaps": {
+            "type": "array",
+            "items": _MISSING,
+            "description": "Sequences of this gateway that were not received yet.",
+        },
+    },
+}

@@ -4,10 +4,12 @@ from django.urls import URLPattern, path
 
 from metering.api.events import EventsView
 from metering.api.meters import MetersView
+from metering.api.reports import ReportsView
 from metering.api.usage import UsageView
 
 urlpatterns: list[URLPattern] = [
     path("events", EventsView.as_view(), name="events"),
+    path("reports", ReportsView.as_view(), name="reports"),
     path("usage", UsageView.as_view(), name="usage"),
     path("meters", MetersView.as_view(), name="meters"),
 ]

@@ -23,6 +23,7 @@ _STATUS: Final[Mapping[type[DomainError], int]] = {
 }
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "body_too_large": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    "invalid_signature": status.HTTP_401_UNAUTHORIZED,
     "idempotency_key_reused": status.HTTP_422_UNPROCESSABLE_ENTITY,
 }
 """Codes whose status is another than their kind's."""

@@ -48,7 +48,7 @@ WITHOUT_TENANT = (
 )
 
 REFUSED = {403, 404, 405}
-NOT_OWNED = {"plan_key", "version", "path"}
+NOT_OWNED = {"plan_key", "version", "path", "gateway_key", "gap_id"}
 """Parts of addresses that name nothing of a tenant."""
 
 
@@ -79,6 +79,8 @@ def names_on_pages(world: World) -> dict[str, str]:
         "attempt_id": str(world.attempt_id),
         "run_id": str(run_id),
         "change_id": str(world.change_id),
+        "gateway_key": "gw-1",
+        "gap_id": str(run_id),
     }
 
 
@@ -108,6 +110,12 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "version": 1,
         "price": "base",
         "quantity": "2",
+        # A report is signed by a gateway and not sent with a key.
+        "gateway": "gw-1",
+        "sequence": 1,
+        "epoch": "",
+        "window": {"starts_at": "2026-03-05T00:00:00Z", "ends_at": "2026-03-05T00:01:00Z"},
+        "apps": [{"app": app, "active_users": ["u1"]}],
     }
 
 

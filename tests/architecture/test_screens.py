@@ -96,6 +96,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.PLANS_CHANGE,
         StaffAction.SUBSCRIPTIONS_CHANGE,
         StaffAction.RUNS_START,
+        StaffAction.GATEWAYS_CHANGE,
     }
     for action in StaffAction:
         assert staff_may(role=StaffRole.AUDITOR, action=action) == (action not in changing)

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("db")
         (("bill", "--tenants", "5"), 5),
         (("close", "--tenants", "20", "--users", "100"), 20),
         (("ingest", "--events", "200", "--clients", "2"), 200),
+        (("reports", "--marks", "400"), 400),
     ],
 )
 def test_a_benchmark_prints_what_the_contract_names(arguments: tuple[str, ...], n: int) -> None:

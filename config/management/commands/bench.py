@@ -12,6 +12,7 @@ from work.commands import CommandFault, SummitCommand
 
 BENCHES: dict[str, tuple[str, ...]] = {
     "ingest": ("events", "clients"),
+    "reports": ("marks",),
     "close": ("tenants", "users"),
     "bill": ("tenants",),
 }
@@ -20,6 +21,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
 _DEFAULTS = {
     ("ingest", "events"): 400_000,
     ("ingest", "clients"): 2,
+    ("reports", "marks"): 400_000,
     ("close", "tenants"): 100_000,
     ("close", "users"): 1_000_000,
     ("bill", "tenants"): 2_000,
@@ -28,7 +30,7 @@ _DEFAULTS = {
 
 class Command(SummitCommand):
     help = (
-        "Measure ingest, close or bill (or all of them) and, in the same run on the same server, "
+        "Measure ingest, reports, close or bill (or all of them) and, in the same run on the same server, "
         "what bare PostgreSQL takes for the same rows. Each works in a database of its own, which "
         "is dropped afterwards."
     )

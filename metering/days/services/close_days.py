@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from kernel.period import local_day
 from metering.days.domain import closable_until
 from metering.ingest.domain.array_literals import plain_array
 from metering.rollup.services.roll_up import roll_up
@@ -35,6 +37,8 @@ def close_days(
     A day is over when `settling` has passed since its local midnight; with `force` (after an
     import) at that midnight. What was committed before is counted in, what comes later becomes a
     correction. Days without usage are closed by the watermark alone. Closing again changes nothing.
+    Days that a gap in the reports of one of the tenant's gateways may belong to stay open, also with
+    `force`.
     `until` None means all that are over, `tenant_ids` None all tenants.
     """
     wait = timedelta(0) if force else settling
@@ -49,9 +53,37 @@ def close_days(
             over = closable_until(now=now, settling=wait, zone=zone)
             bound = bounds[zone] = over if until is None else min(over, until)
         wanted.append((tenant_id, bound))
+    held = _held_from()
+    if held:
+        zones = dict(tenants.filter(id__in=held).values_list("id", "timezone"))
+        wanted = [
+            (
+                tenant_id,
+                min(bound, local_day(held[tenant_id], ZoneInfo(zones[tenant_id])))
+                if tenant_id in zones
+                else bound,
+            )
+            for tenant_id, bound in wanted
+        ]
     if not wanted:
         return ClosedDays(tenants=0, days=0)
     return _close(wanted, now=now)
+
+
+def _held_from() -> dict[UUID, datetime]:
+    """From when on the days of which tenants are held by missing reports. Read by SQL, because
+    reports come after days."""
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT reported.tenant_id, min(gap.held_from)
+              FROM metering_gateway_gap gap
+              JOIN metering_gateway_tenant reported USING (gateway_id)
+             WHERE gap.released_at IS NULL
+             GROUP BY reported.tenant_id
+            """
+        )
+        return {UUID(str(tenant_id)): held_from for tenant_id, held_from in execution.fetchall()}
 
 
 def _close(wanted: Sequence[tuple[UUID, date]], *, now: datetime) -> ClosedDays:

@@ -44,18 +44,18 @@ class Columns:
     told; times are as the database reads them, readings decimals in text or ``NULL``.
     """
 
-    groups: Sequence[Group]
-    identities: Sequence[str]
-    digests: Sequence[str]
-    event_ids: Sequence[str]
-    times: Sequence[str]
-    users: Sequence[str]
-    counts: Sequence[int]
-    devices: Sequence[str] | None = None
-    readings: Sequence[str] | None = None
+    groups: list[Group]
+    identities: list[str]
+    digests: list[str]
+    event_ids: list[str]
+    times: list[str]
+    users: list[str]
+    counts: list[int]
+    devices: list[str] | None = None
+    readings: list[str] | None = None
 
     def __len__(self) -> int:
-        return len(self.identities)
+        return len(self.event_ids)
 
 
 def store_events(columns: Columns, *, batch_id: UUID, now: datetime) -> dict[int, str]:
@@ -69,7 +69,7 @@ def store_events(columns: Columns, *, batch_id: UUID, now: datetime) -> dict[int
     known = _identified(columns, now=now)
     if len(known) < len(columns):
         fresh = [place for place in range(len(columns)) if place not in known] if known else None
-        _keep(columns, places=fresh, batch_id=batch_id, now=now)
+        keep_events(columns, places=fresh, batch_id=batch_id, now=now)
     return known
 
 
@@ -176,8 +176,13 @@ def _identity_parameters(
     }
 
 
-def _keep(columns: Columns, *, places: Sequence[int] | None, batch_id: UUID, now: datetime) -> None:
-    """Write the events at these places (None: all) by their groups, and their batches."""
+def keep_events(
+    columns: Columns, *, batch_id: UUID, now: datetime, places: Sequence[int] | None = None
+) -> None:
+    """Write the events at these places (None: all) by their groups, and a batch for each tenant.
+
+    For events whose identities are told apart already.
+    """
     everything = range(len(columns))
     members: dict[Group, Sequence[int]] = {}
     if places is None and len(set(map(id, columns.groups))) == 1:

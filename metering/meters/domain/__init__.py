@@ -4,11 +4,13 @@ what a meter makes of each sort of event.
 
 from metering.meters.domain.builtin import (
     ACTIVE_USERS,
+    API_CALLED,
     DAU,
     MESSAGE_SENT,
     MESSAGES,
     METERS,
     USER_ACTIVE,
+    USER_LOGIN,
     EventTypes,
     event_types,
     meter_named,
@@ -19,11 +21,13 @@ from metering.meters.domain.meter import Aggregation, Identity, Meter, MeterVers
 
 __all__ = [
     "ACTIVE_USERS",
+    "API_CALLED",
     "DAU",
     "MESSAGES",
     "MESSAGE_SENT",
     "METERS",
     "USER_ACTIVE",
+    "USER_LOGIN",
     "Aggregation",
     "EventTypes",
     "Identity",

@@ -1,0 +1,47 @@
+"""Large bodies of requests, taken piece by piece."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from django.http import HttpRequest
+
+from metering.ingest.domain import limits
+from metering.ingest.domain.bodies import BodyTooLarge
+
+_CHUNK_BYTES = 64 * 1024
+_MOST_READ_AWAY = 32 * 1024 * 1024
+
+
+def body_chunks(request: HttpRequest) -> Iterator[bytes]:
+    """The body as it comes in, unbuffered; refused unread when its length is told and too large."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdigit() and int(length) > limits.MOST_WIRE_BYTES:
+        raise BodyTooLarge(
+            "body_too_large",
+            f"The body is over {limits.MOST_WIRE_BYTES >> 20} MiB; send fewer events at once, or "
+            "compressed.",
+        )
+    source = _source(request)
+    while chunk := source.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _source(request: HttpRequest) -> Any:
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        # Django takes a body without a length for empty.
+        return request.META.get("wsgi.input", request)
+    return request
+
+
+def read_away(request: HttpRequest) -> None:
+    """Take what is still coming of a refused body and drop it, within bounds.
+
+    Many clients look for the answer only when all is sent; cut off before, they tell of a broken
+    connection, and try again, where they should tell that the body is too large.
+    """
+    source = _source(request)
+    left = _MOST_READ_AWAY
+    with suppress(OSError):  # the client went away
+        while left > 0 and (chunk := source.read(_CHUNK_BYTES)):
+            left -= len(chunk)

@@ -1,0 +1,89 @@
+"""What operations see of gateways: each with its last report, and what is missing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from metering.reports.models import Gateway, GatewayGap
+from work.connections import cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRow:
+    """A gateway; the last three are None before its first report."""
+
+    key: str
+    deployment: str
+    created_at: datetime
+    revoked_at: datetime | None
+    open_gaps: int
+    last_received_at: datetime | None
+    last_epoch: str | None
+    last_sequence: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapRow:
+    """Missing sequences of a gateway; released ones do not hold days."""
+
+    id: UUID
+    gateway: str
+    epoch: str
+    first: int
+    last: int
+    held_from: datetime
+    noticed_at: datetime
+    released_at: datetime | None
+    released_by: str
+    reason: str
+
+
+def gateway_rows(*, limit: int, offset: int = 0) -> list[GatewayRow]:
+    """Gateways by key, in the caller's cross-tenant scope."""
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT gateway.key, gateway.deployment, gateway.created_at, gateway.revoked_at,
+                   (SELECT count(*) FROM metering_gateway_gap gap
+                     WHERE gap.gateway_id = gateway.id AND gap.released_at IS NULL) AS open_gaps,
+                   last.received_at AS last_received_at, last.epoch AS last_epoch,
+                   last.sequence AS last_sequence
+              FROM metering_gateway gateway
+              LEFT JOIN LATERAL (
+                SELECT received_at, epoch, sequence FROM metering_gateway_report report
+                 WHERE report.gateway_id = gateway.id
+                 ORDER BY received_at DESC, sequence DESC LIMIT 1
+              ) AS last ON true
+             ORDER BY gateway.key LIMIT %s OFFSET %s
+            """,
+            [limit, offset],
+        )
+        names = [column.name for column in execution.description]
+        return [GatewayRow(**dict(zip(names, row, strict=True))) for row in execution.fetchall()]
+
+
+def gateway_count() -> int:
+    return Gateway.objects.count()
+
+
+def gap_rows(*, limit: int = 100) -> list[GapRow]:
+    """Gaps that hold days first, then the newest that were released; at most `limit`."""
+    gaps = list(GatewayGap.objects.order_by("-released_at", "noticed_at")[:limit])
+    keys = dict(
+        Gateway.objects.filter(id__in={gap.gateway_id for gap in gaps}).values_list("id", "key")
+    )
+    return [
+        GapRow(
+            id=gap.id,
+            gateway=keys[gap.gateway_id],
+            epoch=gap.epoch,
+            first=gap.first_sequence,
+            last=gap.last_sequence,
+            held_from=gap.held_from,
+            noticed_at=gap.noticed_at,
+            released_at=gap.released_at,
+            released_by=gap.released_by,
+            reason=gap.reason,
+        )
+        for gap in gaps
+    ]

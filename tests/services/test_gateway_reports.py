@@ -1,0 +1,301 @@
+"""Reports of gateways: signed, once for each place in the sequence, gaps seen and holding days."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from kernel import clock
+from kernel.errors import Conflict, Invalid
+from metering.ingest.models import RejectedEvent
+from metering.queries import closed_until, usage_differences
+from metering.reports.domain import signature
+from metering.reports.models import Gateway, GatewayGap
+from metering.reports.queries import gap_rows, gateway_rows
+from metering.reports.services.gateways import (
+    CreatedGateway,
+    create_gateway,
+    release_gap,
+    revoke_gateway,
+)
+from metering.services import close_days, rebuild_usage, roll_up_pending
+from tenants.scope import system_scope
+from tenants.services.create_tenant import CreatedTenant
+from tests.factories import a_tenant
+from tests.services.metering_world import message, send, stored_usage
+
+pytestmark = pytest.mark.usefixtures("db")
+
+DAY = date(2026, 11, 20)
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 20, 12, tzinfo=UTC))
+
+
+def a_gateway(key: str = "gw-1", *, deployment: str = "shared") -> CreatedGateway:
+    with system_scope(purpose="test"):
+        return create_gateway(key=key, deployment=deployment, now=clock.now(), actor="test")
+
+
+def a_report(sequence: int, *, minute: int | None = None, **changes: Any) -> dict[str, Any]:
+    starts_at = datetime(2026, 11, 20, 3, sequence if minute is None else minute, tzinfo=UTC)
+    return {
+        "gateway": "gw-1",
+        "sequence": sequence,
+        "window": {
+            "starts_at": starts_at.isoformat(),
+            "ends_at": (starts_at + timedelta(minutes=1)).isoformat(),
+        },
+        "apps": [
+            {
+                "app": "chat",
+                "counts": {"message.single.up": "120", "message.group": 7},
+                "active_users": ["u1", f"u-{sequence}"],
+            }
+        ],
+        **changes,
+    }
+
+
+def post(
+    gateway: CreatedGateway,
+    report: dict[str, Any] | bytes,
+    *,
+    at: datetime | None = None,
+    secret: str = "",
+) -> Any:
+    body = report if isinstance(report, bytes) else json.dumps(report).encode()
+    timestamp = str(int((at or clock.now()).timestamp()))
+    return Client().post(
+        "/api/v1/reports",
+        data=body,
+        content_type="application/json",
+        headers={
+            "webhook-id": "msg_1",
+            "webhook-timestamp": timestamp,
+            "webhook-signature": "v1,AAAA "
+            + signature(
+                secret=secret or gateway.secret, message_id="msg_1", timestamp=timestamp, body=body
+            ),
+        },
+    )
+
+
+def counted(tenant: CreatedTenant) -> dict[tuple[str, str], int]:
+    roll_up_pending(now=clock.now())
+    return {
+        (meter, kind): int(value)
+        for (_, meter, kind, day), value in stored_usage(tenant.id).items()
+        if day == DAY
+    }
+
+
+def test_what_a_report_says_is_counted_once() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    first = post(gateway, a_report(1))
+    assert first.status_code == 200, first.content
+    assert first.json() == {
+        "gateway": "gw-1",
+        "sequence": 1,
+        "status": "accepted",
+        "apps": 1,
+        "active_users": 2,
+        "rejected": [],
+        "gaps": [],
+    }
+    again = post(gateway, a_report(1))
+    assert (again.status_code, again.json()["status"]) == (200, "duplicate")
+    other = post(gateway, a_report(1, apps=[]))
+    assert (other.status_code, other.json()["code"]) == (409, "conflicting_report")
+    assert counted(tenant) == {
+        ("dau", ""): 2,
+        ("messages", "single;deployment=shared;direction=up"): 120,
+        ("messages", "group;deployment=shared"): 7,
+    }
+
+
+def test_several_deployments_are_summed_and_their_users_are_distinct() -> None:
+    tenant, one = a_tenant(), a_gateway()
+    two = a_gateway("gw-2", deployment="dedicated")
+    assert post(one, a_report(1)).status_code == 200
+    assert post(two, a_report(1, gateway="gw-2")).status_code == 200
+    assert post(one, a_report(2)).status_code == 200
+    send(tenant.id, [message("1", "u1", clock.now())], now=clock.now())
+    found = counted(tenant)
+    assert found["dau", ""] == 3  # u1 of all, u-1 of both gateways, u-2
+    assert sum(value for (meter, _), value in found.items() if meter == "messages") == 3 * 127 + 1
+    with system_scope(purpose="test"):
+        assert usage_differences(from_day=DAY, to_day=DAY + timedelta(days=1)) == []
+        rebuilt = rebuild_usage(
+            tenant_id=tenant.id, from_day=DAY, to_day=DAY + timedelta(days=1), now=clock.now()
+        )
+    assert (rebuilt.changed, rebuilt.corrected) == (0, 0)
+
+
+def test_a_gap_is_told_and_holds_the_day_until_its_reports_come() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    post(gateway, a_report(1))
+    assert post(gateway, a_report(5)).json()["gaps"] == [{"epoch": "", "from": 2, "to": 4}]
+    assert post(gateway, a_report(3)).json()["gaps"] == [
+        {"epoch": "", "from": 2, "to": 2},
+        {"epoch": "", "from": 4, "to": 4},
+    ]
+    later = datetime(2026, 11, 23, tzinfo=UTC)
+
+    def closed() -> date | None:
+        with system_scope(purpose="test"):
+            close_days(now=later, force=True)
+            return closed_until(tenant_ids=[tenant.id]).get(tenant.id)
+
+    assert closed() == DAY
+    assert post(gateway, a_report(2)).json()["gaps"] == [{"epoch": "", "from": 4, "to": 4}]
+    assert closed() == DAY
+    assert post(gateway, a_report(4)).json()["gaps"] == []
+    assert counted(tenant)["dau", ""] == 6
+    assert closed() == date(2026, 11, 23)
+
+
+def test_one_of_the_staff_releases_a_gap_with_a_reason() -> None:
+    tenant, other, gateway = a_tenant(), a_tenant("globex", apps=("theirs",)), a_gateway()
+    post(gateway, a_report(2))
+    later = datetime(2026, 11, 23, tzinfo=UTC)
+    with system_scope(purpose="test"):
+        close_days(now=later)
+        assert closed_until(tenant_ids=[tenant.id, other.id]) == {
+            tenant.id: DAY,
+            other.id: date(2026, 11, 23),  # of which the gateway reports nothing
+        }
+        (gap,) = gap_rows()
+        assert (gap.gateway, gap.first, gap.last, gap.released_at) == ("gw-1", 1, 1, None)
+        with pytest.raises(Invalid, match="why"):
+            release_gap(gap_id=gap.id, reason=" ", now=later, actor="user:1")
+        release_gap(gap_id=gap.id, reason="the disk was lost", now=later, actor="user:1")
+        close_days(now=later)
+        assert closed_until(tenant_ids=[tenant.id]) == {tenant.id: date(2026, 11, 23)}
+        (row,) = gateway_rows(limit=10)
+        assert (row.key, row.open_gaps, row.last_sequence) == ("gw-1", 0, 2)
+    # What comes after all is counted all the same, as a correction of the closed day.
+    assert post(gateway, a_report(1)).status_code == 200
+    assert counted(tenant)["dau", ""] == 3
+
+
+def test_a_gateway_that_lost_count_begins_a_new_epoch() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    post(gateway, a_report(1))
+    post(gateway, a_report(2))
+    assert post(gateway, a_report(1, minute=9)).status_code == 409
+    restarted = post(gateway, a_report(1, minute=9, epoch="boot-2"))
+    assert (restarted.status_code, restarted.json()["gaps"]) == (200, [])
+    assert post(gateway, a_report(3, minute=11, epoch="boot-2")).json()["gaps"] == [
+        {"epoch": "boot-2", "from": 2, "to": 2}
+    ]
+    assert counted(tenant)["messages", "group;deployment=shared"] == 4 * 7
+
+
+def test_only_a_known_gateway_that_signs_now_is_let_in() -> None:
+    a_tenant()
+    gateway, other = a_gateway(), a_gateway("gw-2")
+    good = a_report(1)
+    wrong = [
+        post(gateway, good, secret=other.secret),
+        post(gateway, {**good, "gateway": "nobody"}),
+        post(gateway, good, at=clock.now() - timedelta(minutes=6)),
+        post(gateway, good, at=clock.now() + timedelta(minutes=6)),
+        Client().post("/api/v1/reports", data=json.dumps(good), content_type="application/json"),
+    ]
+    with system_scope(purpose="test"):
+        revoke_gateway(key="gw-2", now=clock.now(), actor="test")
+    wrong.append(post(other, {**good, "gateway": "gw-2"}))
+    for answer in wrong:
+        assert answer.status_code == 401, answer.content
+        assert answer.json()["code"] in {"invalid_signature", "not_authenticated"}
+    assert post(gateway, good).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (b"{", "malformed_json"),
+        (a_report(0, minute=1), "bad_report"),
+        (a_report(1, note="x"), "bad_report"),
+        (a_report(1, apps=[{"app": "a\x00b"}]), "bad_report"),
+        (
+            a_report(
+                1, window={"starts_at": "2026-11-20T03:00:00Z", "ends_at": "2026-11-20T03:00:00Z"}
+            ),
+            "bad_window",
+        ),
+        (
+            a_report(
+                1, window={"starts_at": "2026-11-20T03:00:00", "ends_at": "2026-11-20T03:01:00"}
+            ),
+            "bad_window",
+        ),
+        (
+            a_report(
+                1, window={"starts_at": "2026-10-01T03:00:00Z", "ends_at": "2026-10-01T03:01:00Z"}
+            ),
+            "report_too_old",
+        ),
+        (
+            a_report(
+                1, window={"starts_at": "2026-11-20T12:00:00Z", "ends_at": "2026-11-20T13:00:00Z"}
+            ),
+            "report_in_future",
+        ),
+    ],
+)
+def test_what_is_no_report_is_refused_whole(report: Any, code: str) -> None:
+    a_tenant()
+    answer = post(a_gateway(), report)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    with system_scope(purpose="test"):
+        assert GatewayGap.objects.count() == 0
+
+
+def test_an_app_that_is_wrong_leaves_the_others_counted() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    apps = [
+        {"app": "nowhere", "counts": {"message.single": "1"}, "active_users": ["planted"]},
+        {"app": "chat", "counts": {"message.single": "4", "login": "0"}},
+        {"app": "chat", "counts": {"message.single": "-1"}},
+        {"app": "chat", "counts": {"steps": "1"}},
+    ]
+    answer = post(gateway, a_report(1, apps=apps)).json()
+    assert [(each["app"], each["code"]) for each in answer["rejected"]] == [
+        ("nowhere", "unknown_app"),
+        ("chat", "bad_count"),
+        ("chat", "unknown_count"),
+    ]
+    assert counted(tenant) == {("messages", "single;deployment=shared"): 4}
+    with system_scope(purpose="test"):
+        kept = RejectedEvent.objects.order_by("code")
+        assert [row.code for row in kept] == ["bad_count", "unknown_app", "unknown_count"]
+        assert "planted" not in str(kept[1].content)
+
+
+def test_a_gateways_secret_is_not_kept_in_the_open() -> None:
+    gateway = a_gateway()
+    assert gateway.secret.startswith("whsec_")
+    with system_scope(purpose="test"):
+        stored = bytes(Gateway.objects.get().secret)
+        assert gateway.secret.encode() not in stored
+        with pytest.raises(Conflict):
+            create_gateway(key="gw-1", deployment="", now=clock.now(), actor="test")
+        for key in ("", "UPPER", "a b"):
+            with pytest.raises(Invalid):
+                create_gateway(key=key, deployment="", now=clock.now(), actor="test")
+
+
+def test_signatures_are_those_of_standard_webhooks() -> None:
+    # The example of the specification.
+    assert signature(
+        secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # published
+        message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
+        timestamp="1614265330",
+        body=b'{"test": 2432232314}',
+    ) == ("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
