@@ -46,7 +46,6 @@ CREATE TABLE metering_event_group_before PARTITION OF metering_event_group
     FOR VALUES FROM (MINVALUE) TO ('2026-01-01+00');
 DO $$
 BEGIN
-    -- Later ones are made ahead by the day's upkeep (metering.ingest.services.keep_partitions).
     FOR month IN 0 .. 23 LOOP
         EXECUTE format(
             'CREATE TABLE metering_event_group_%s PARTITION OF metering_event_group'
@@ -56,6 +55,9 @@ BEGIN
             to_char(date '2026-01-01' + make_interval(months => month + 1), 'YYYY-MM-DD') || '+00');
     END LOOP;
 END $$;
+-- What comes after the last month has a place too: taking events in never stops for want of a partition.
+CREATE TABLE metering_event_group_after PARTITION OF metering_event_group
+    FOR VALUES FROM ('2028-01-01+00') TO (MAXVALUE);
 """
 
 UNGROUP = "DROP TABLE metering_event_group"
