@@ -8,7 +8,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
-from metering.meters.domain import METERS, Meter, meter_named
+from metering.meters.domain import METERS, EventTypes, Meter, event_types, meter_named
 from metering.meters.domain.definition import read_definition
 from metering.meters.models import MeterDefinition
 from work.connections import cursor
@@ -50,6 +50,17 @@ def find_meters(keys: Iterable[str]) -> list[Meter]:
     wanted = list(keys)
     known = METERS if all(key in METERS for key in wanted) else known_meters()
     return [meter_named(key, known) for key in wanted]
+
+
+def event_types_for(names: Iterable[object]) -> EventTypes:
+    """What the meters make of event types of these names; no query where built-in meters name all.
+
+    What a type of a built-in meter needs is the same whatever operators define besides.
+    """
+    built_in = event_types()
+    if all(name in built_in.known for name in names if isinstance(name, str)):
+        return built_in
+    return event_types(known_meters())
 
 
 def defined_versions() -> list[DefinedVersion]:

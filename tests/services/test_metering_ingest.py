@@ -261,8 +261,7 @@ def test_the_number_of_statements_does_not_grow_with_the_events(faulty: bool) ->
         with CaptureQueriesContext(connections[DEFAULT]) as captured:
             send(tenant.id, events)
         statements.append(len(captured))
-    # One of them asks whether the operator has defined meters since.
-    assert statements[0] == statements[1] <= 11
+    assert statements[0] == statements[1] <= 10
 
 
 def test_many_senders_of_the_same_events_store_each_once() -> None:

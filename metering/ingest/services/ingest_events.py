@@ -9,8 +9,7 @@ from kernel.errors import NotFound
 from metering.ingest.domain.events import Refusal, UsageEvent, read_event
 from metering.ingest.queries import AppFacts, apps_by_key, tenant_facts
 from metering.ingest.services.admit import IngestResult, Submission, Teller, admit
-from metering.meters.domain import event_types
-from metering.meters.queries import known_meters
+from metering.meters.queries import event_types_for
 
 
 def ingest_events(
@@ -26,7 +25,7 @@ def ingest_events(
     if tenant is None:
         raise NotFound("unknown_tenant", "There is no such tenant.", field="tenant")
     teller = Teller(tenant)
-    types = event_types(known_meters())
+    types = event_types_for(each.get("type") for each in events if isinstance(each, Mapping))
     read = [
         event if isinstance(event, UsageEvent | Refusal) else read_event(event, types=types)
         for event in events
