@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -26,6 +26,20 @@ class StoredVersion:
     created_at: datetime
     document: dict[str, Any]
     terms: PlanTerms
+
+
+class Dated(Protocol):
+    """What tells from when a version of a plan holds."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def effective_from(self) -> date | None: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+Effective = TypeVar("Effective", bound=Dated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,27 +84,42 @@ def versions_of(*, plan_key: str) -> list[StoredVersion]:
     ]
 
 
-def in_force(versions: Sequence[StoredVersion], *, day: date) -> StoredVersion:
-    """The latest of a plan's versions in force on a day; before the first one's date, the first."""
-    found = [each for each in versions if each.effective_from is None or each.effective_from <= day]
-    return found[-1] if found else versions[0]
+def effective_dates(versions: Sequence[Effective]) -> list[tuple[date, Effective]]:
+    """From when each of a plan's versions holds, the first to hold at the front; of two that hold from
+    one day the later one. `versions` are all of the plan's, oldest first.
+
+    One without a date takes the place of the one that was in force on the day it was loaded; where
+    none was, it holds since ever.
+    """
+    last: dict[date, Effective] = {}
+    for each in versions:
+        starts_on = each.effective_from
+        if starts_on is None:
+            loaded_on = each.created_at.date()
+            starts_on = max((day for day in last if day <= loaded_on), default=date.min)
+        last[starts_on] = each
+    return sorted(last.items(), key=lambda found: found[0])
+
+
+def in_force(versions: Sequence[Effective], *, day: date) -> Effective:
+    """The version whose date is the latest not after the day, of equal dates the higher version; before
+    the first date, the one of that date. `versions` are all of the plan's, oldest first."""
+    (_, found), *others = effective_dates(versions)
+    for starts_on, each in others:
+        if starts_on <= day:
+            found = each
+    return found
 
 
 def wording_on(versions: Sequence[StoredVersion], *, day: date) -> Wording:
     """A plan's version in force on a day, and for how long; `versions` are all of the plan's."""
-    days = sorted({each.effective_from for each in versions if each.effective_from is not None})
-    undated = [each for each in versions if each.effective_from is None]
-    spans: list[tuple[date | None, StoredVersion]] = [(None, [*versions[:1], *undated][-1])]
-    for each in days:
-        found = in_force(versions, day=each)
-        if found.id != spans[-1][1].id:
-            spans.append((each, found))
-    index = max(
-        i for i, (starts_on, _) in enumerate(spans) if starts_on is None or starts_on <= day
+    dated = effective_dates(versions)
+    index = max((i for i, (starts_on, _) in enumerate(dated) if starts_on <= day), default=0)
+    return Wording(
+        version=dated[index][1],
+        starts_on=dated[index][0] if index else None,
+        ends_on=dated[index + 1][0] if index + 1 < len(dated) else None,
     )
-    starts_on, version = spans[index]
-    ends_on = spans[index + 1][0] if index + 1 < len(spans) else None
-    return Wording(version=version, starts_on=starts_on, ends_on=ends_on)
 
 
 def version_in_force(*, plan_key: str, day: date) -> StoredVersion:

@@ -1,12 +1,11 @@
 """The tax of each rated line; a line whose period spans a change of its tax is split by days. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from billing.rating.adjustments.tax import TaxRounding, taxes_of_lines
 from billing.rating.lines import RatedLine
 from billing.rating.terms import PlanTerms
 from billing.taxes.domain.rules import NO_TAX, LineTax, TaxCode, Taxing
@@ -104,24 +103,3 @@ def tax_sums(lines: Iterable[tuple[LineTax, Money, Money]], *, currency: str) ->
         )
         for group in groups.values()
     )
-
-
-def credited_taxes(
-    wanted: Sequence[tuple[Money, Money, Money, LineTax]], *, rounding: TaxRounding, currency: str
-) -> list[Money]:
-    """The tax that goes back with amounts of an invoice's lines.
-
-    Each is (net to credit, net that is left, tax that is left, the line's tax). What takes the rest
-    of a line takes the rest of its tax, so that a whole credit mirrors its invoice. Else the tax
-    follows by the rate, and is never more than what is left of the line's.
-    """
-    taxes = taxes_of_lines(
-        [net for net, _, _, _ in wanted],
-        [tax.percent for _, _, _, tax in wanted],
-        rounding=rounding,
-        currency=currency,
-    )
-    return [
-        tax_left if net == net_left else min(tax, tax_left)
-        for (net, net_left, tax_left, _), tax in zip(wanted, taxes, strict=True)
-    ]

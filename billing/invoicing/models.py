@@ -307,7 +307,15 @@ class CreditNote(models.Model):
                 name="billing_credit_note_adds_up",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["tenant", "-issued_at"])]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-issued_at"]),
+            # Most notes were never a draft.
+            models.Index(
+                fields=["document"],
+                name="billing_credit_note_document",
+                condition=Q(document__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.number

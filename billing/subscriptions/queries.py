@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from billing.catalog.domain import PriceOverride
 from billing.catalog.models import Plan, PlanOffer, PlanVersion
 from billing.catalog.queries import (
     StoredVersion,
+    effective_dates,
     latest_versions,
     price_of,
     stored_version,
@@ -293,17 +295,19 @@ def plans_offered(
     *, tenant_id: UUID, day: date, limit: int, for_staff: bool = False
 ) -> list[StoredVersion]:
     """Of each plan that the tenant may know of (for staff, of every plan), the version that a
-    subscription of that day gets; plans that are not in force yet are left out. One query."""
-    rows = (
-        PlanVersion.objects.filter(
-            plan__in=Plan.objects.all() if for_staff else _shown_to(tenant_id)
-        )
-        .filter(Q(effective_from__isnull=True) | Q(effective_from__lte=day))
-        .select_related("plan")
-        .order_by("plan__key", "-number")
-        .distinct("plan__key")[:limit]
+    subscription of that day gets; plans that are not in force yet are left out. Two queries."""
+    plans = Plan.objects.all() if for_staff else _shown_to(tenant_id)
+    known = (
+        PlanVersion.objects.filter(plan__in=plans)
+        .order_by("plan__key", "number")
+        .only("id", "plan_id", "number", "effective_from", "created_at")
     )
-    return [stored_version(row) for row in rows]
+    wanted: list[UUID] = []
+    for _, versions in groupby(known, key=lambda row: row.plan_id):
+        dated = [each for starts_on, each in effective_dates(list(versions)) if starts_on <= day]
+        wanted.extend(each.id for each in dated[-1:])
+    rows = PlanVersion.objects.filter(id__in=wanted[:limit]).select_related("plan")
+    return [stored_version(row) for row in rows.order_by("plan__key")]
 
 
 def versions_shown_to(*, tenant_id: UUID, plan_key: str) -> list[StoredVersion]:

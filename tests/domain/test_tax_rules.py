@@ -8,12 +8,12 @@ import pytest
 
 from billing.catalog.domain import PlanFaults, parse_plan
 from billing.catalog.examples import tax_rates
-from billing.invoicing.line_taxes import credited_taxes
+from billing.invoicing.creditable import CreditableLine, credited_taxes
 from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.terms import TaxTerms
 from billing.taxes.domain.rate_file import TaxFaults, parse_rates
 from billing.taxes.domain.rules import NO_TAX, Buyer, LineTax, Supply, TaxCode, Taxing
-from kernel.errors import Invalid
+from kernel.errors import Conflict, Invalid
 from kernel.money import Money
 from tenants.domain import TaxTreatment
 
@@ -223,25 +223,52 @@ class TestPlans:
 class TestCreditedTaxes:
     SIX = LineTax(percent=Decimal(6), code=TaxCode.STANDARD, said_by="plan")
 
-    def credited(self, *wanted: tuple[int, int, int]) -> list[int]:
-        """(net, net left, tax left) → taxes, all at 6 %, in fen."""
+    def line(self, net: int, tax: int, *, group: str = "", position: int = 1) -> CreditableLine:
+        return CreditableLine(
+            group=group or position,
+            position=position,
+            net=Money(net, "CNY"),
+            tax=Money(tax, "CNY"),
+            tax_terms=self.SIX,
+        )
+
+    def taken(self, *wanted: tuple[int, int], of: list[CreditableLine]) -> list[int]:
+        """(position, net) → taxes, all at 6 %, in fen."""
         found = credited_taxes(
-            [
-                (Money(net, "CNY"), Money(net_left, "CNY"), Money(tax_left, "CNY"), self.SIX)
-                for net, net_left, tax_left in wanted
-            ],
+            [(position, Money(net, "CNY")) for position, net in wanted],
+            lines=of,
             rounding=TaxRounding.PER_RATE,
             currency="CNY",
         )
         return [tax.minor for tax in found]
 
+    def credited(self, net: int, net_left: int, tax_left: int) -> list[int]:
+        return self.taken((1, net), of=[self.line(net_left, tax_left)])
+
     def test_a_part_follows_by_the_rate(self) -> None:
-        assert self.credited((5000, 10000, 600)) == [300]
+        assert self.credited(5000, 10000, 600) == [300]
 
     def test_the_rest_of_a_line_takes_the_rest_of_its_tax(self) -> None:
         """A line of 0.25 bears 0.02 (0.015 rounds up); half by half that is 0.01 and 0.01."""
-        assert self.credited((12, 25, 2)) == [1]
-        assert self.credited((13, 13, 1)) == [1]
+        assert self.credited(12, 25, 2) == [1]
+        assert self.credited(13, 13, 1) == [1]
 
     def test_never_more_than_is_left(self) -> None:
-        assert self.credited((99, 100, 5)) == [5]
+        assert self.credited(99, 100, 5) == [5]
+
+    def test_a_line_named_twice_gives_its_tax_back_once(self) -> None:
+        """Half and half of 100.00 with 6.00: the second takes the rest, which is 3.00."""
+        lines = [self.line(10000, 600), self.line(10000, 600, position=2)]
+        assert self.taken((1, 5000), (1, 5000), of=lines) == [300, 300]
+
+    def test_lines_that_adjust_one_another_are_together_not_credited_beyond_their_sum(self) -> None:
+        """40.00 and 10.00 more, of which another document took 30.00 back: 20.00 are left."""
+        lines = [
+            self.line(4000, 240, group="peak"),
+            self.line(1000, 60, group="peak", position=2),
+            self.line(-3000, -180, group="peak", position=0),
+        ]
+        assert self.taken((1, 1500), (2, 500), of=lines) == [90, 30]
+        with pytest.raises(Conflict) as refused:
+            self.taken((1, 1500), (2, 501), of=lines)
+        assert (refused.value.code, refused.value.field) == ("above_line", "lines")

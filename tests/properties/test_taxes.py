@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.catalog.domain import parse_plan
-from billing.invoicing.line_taxes import credited_taxes, taxed
+from billing.invoicing.creditable import CreditableLine, credited_taxes
+from billing.invoicing.line_taxes import taxed
 from billing.rating.adjustments.document import NetLine, settle
 from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.lines import LineKind, RatedLine
@@ -127,7 +128,11 @@ def test_credits_of_an_invoice_end_at_its_tax_and_are_never_above_it(
     for share in [*parts, 100]:
         taken = [Money(net.minor * share // 100, "EUR") for net, _ in left]
         taxes = credited_taxes(
-            [(each, net, rest, tax) for each, (net, rest) in zip(taken, left, strict=True)],
+            list(enumerate(taken, start=1)),
+            lines=[
+                CreditableLine(group=position, position=position, net=net, tax=rest, tax_terms=tax)
+                for position, (net, rest) in enumerate(left, start=1)
+            ],
             rounding=rounding,
             currency="EUR",
         )

@@ -56,14 +56,31 @@ def test_two_years_lists_of_one_plan_are_its_wordings() -> None:
     assert in_force("easemob-pro", "2026-03-20") == (2, "2026-03-20", None)
 
 
-def test_a_correction_that_is_loaded_later_stands_before_what_it_corrects() -> None:
+def test_the_wording_with_the_latest_date_is_in_force_whenever_it_was_loaded() -> None:
     a_plan(effective_from="2026-01-01")
     a_plan(effective_from="2026-07-01", trial_days=1)
     a_plan(effective_from="2026-04-01", trial_days=2)
     assert in_force("standard", "2026-03-31") == (1, None, "2026-04-01")
-    # The third was loaded last: it holds from April on, also after the second's date.
-    assert in_force("standard", "2026-04-01") == (3, "2026-04-01", None)
-    assert in_force("standard", "2026-08-01") == (3, "2026-04-01", None)
+    assert in_force("standard", "2026-04-01") == (3, "2026-04-01", "2026-07-01")
+    assert in_force("standard", "2026-07-01") == (2, "2026-07-01", None)
+
+
+def test_a_correction_takes_the_place_of_what_holds_from_the_same_day() -> None:
+    a_plan(effective_from="2026-04-01")
+    a_plan(effective_from="2026-07-01", trial_days=1)
+    a_plan(effective_from="2026-04-01", trial_days=2)
+    # Also before the first date, where the wording of that date stands in.
+    assert in_force("standard", "2026-03-31") == (3, None, "2026-07-01")
+    assert in_force("standard", "2026-04-01") == (3, None, "2026-07-01")
+
+
+def test_a_wording_without_a_date_takes_the_place_of_the_one_in_force_when_it_is_loaded() -> None:
+    # Loaded on March 1st (`NOW`).
+    a_plan(effective_from="2026-01-01")
+    a_plan(effective_from="2026-07-01", trial_days=1)
+    a_plan(trial_days=2)
+    assert in_force("standard", "2026-02-01") == (3, None, "2026-07-01")
+    assert in_force("standard", "2026-07-01") == (2, "2026-07-01", None)
 
 
 def test_a_wording_without_a_date_holds_since_ever() -> None:

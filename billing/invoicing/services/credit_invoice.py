@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.db.models import Q, Sum
 
+from billing.invoicing.creditable import CreditableLine, credited_taxes
 from billing.invoicing.domain import InvoiceStatus
-from billing.invoicing.line_taxes import credited_taxes, stored_tax
+from billing.invoicing.line_taxes import stored_tax
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
@@ -63,11 +64,8 @@ def credit_invoice(
         line.position: line
         for line in InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice=invoice)
     }
-    left = _left(invoice, found)
-    chosen: list[tuple[InvoiceLine, Money, Money, Money]] = []
     for wanted in lines:
-        line = found.get(wanted.position)
-        if line is None:
+        if wanted.position not in found:
             raise NotFound(
                 "line_not_found", f"The invoice has no line {wanted.position}.", field="lines"
             )
@@ -75,17 +73,7 @@ def credit_invoice(
             raise Invalid("currency_mismatch", f"The invoice is in {invoice.currency}.")
         if wanted.amount.minor <= 0:
             raise Invalid("amount_not_positive", "amount is not above zero.", field="lines")
-        net_left, tax_left = left[wanted.position]
-        if wanted.amount > net_left:
-            raise Conflict(
-                "above_line",
-                f"Line {wanted.position} has less than {wanted.amount} left to credit.",
-                field="lines",
-            )
-        chosen.append((line, wanted.amount, net_left, tax_left))
-        # Should the line be named again, this much of it is gone.
-        left[wanted.position] = (net_left - wanted.amount, tax_left)
-    note_lines = _with_taxes(invoice, chosen)
+    note_lines = _with_taxes(invoice, found, lines)
     _refuse_above_invoice_tax(invoice, found, note_lines)
     note = issue_credit_note(
         note=NewCreditNote(
@@ -105,11 +93,11 @@ def credit_invoice(
 
 
 def _with_taxes(
-    invoice: Invoice, chosen: Sequence[tuple[InvoiceLine, Money, Money, Money]]
+    invoice: Invoice, lines: dict[int, InvoiceLine], wanted: Sequence[LineCredit]
 ) -> list[CreditLine]:
-    """(line, net to credit, net left, tax left) → the lines of the note."""
     taxes = credited_taxes(
-        [(net, net_left, tax_left, _tax_of(line)) for line, net, net_left, tax_left in chosen],
+        [(each.position, each.amount) for each in wanted],
+        lines=_creditable(invoice, lines),
         rounding=TaxRounding(invoice.seller.tax_rounding),
         currency=invoice.currency,
     )
@@ -117,7 +105,7 @@ def _with_taxes(
         CreditLine(
             key=line.key,
             description=line.description,
-            amount=net,
+            amount=each.amount,
             period=Period(line.period_starts_at, line.period_ends_at),
             timing=Timing(line.timing),
             tax=tax,
@@ -125,7 +113,8 @@ def _with_taxes(
             invoice_line_id=line.id,
             explanation={"invoice": invoice.number, "line": line.position},
         )
-        for (line, net, _, _), tax in zip(chosen, taxes, strict=True)
+        for each, tax in zip(wanted, taxes, strict=True)
+        for line in [lines[each.position]]
     ]
 
 
@@ -160,12 +149,8 @@ def _refuse_above_invoice_tax(
             )
 
 
-def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, tuple[Money, Money]]:
-    """What each line has left to credit, by position: after discounts, and its tax.
-
-    A line and all that adjust it for late usage are together not credited beyond their sum: what an
-    adjustment has given back is not there any more.
-    """
+def _creditable(invoice: Invoice, lines: dict[int, InvoiceLine]) -> list[CreditableLine]:
+    """What credit notes have left of each line, and of the lines elsewhere that late usage adjusted."""
     firsts = {line.adjusts or line.id for line in lines.values()}
     issued = ~Q(invoice__status__in=[InvoiceStatus.DRAFT, InvoiceStatus.VOID]) | Q(
         invoice__issued_as__isnull=False
@@ -183,18 +168,14 @@ def _left(invoice: Invoice, lines: dict[int, InvoiceLine]) -> dict[int, tuple[Mo
         .values_list("invoice_line_id")
         .annotate(net=Sum("amount_minor"), tax=Sum("tax_minor"))
     }
-
-    def own(line: InvoiceLine) -> tuple[int, int]:
-        net, tax = credited.get(line.id, (0, 0))
-        return line.amount_minor - line.discount_minor - net, line.tax_minor - tax
-
-    together: dict[UUID, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for line in related:
-        net, tax = own(line)
-        before = together[line.adjusts or line.id]
-        together[line.adjusts or line.id] = (before[0] + net, before[1] + tax)
-    left = {}
-    for position, line in lines.items():
-        net, tax = map(min, own(line), together[line.adjusts or line.id])
-        left[position] = (Money(net, invoice.currency), Money(tax, invoice.currency))
-    return left
+    return [
+        CreditableLine(
+            group=line.adjusts or line.id,
+            position=line.position if line.invoice_id == invoice.id else 0,
+            net=Money(line.amount_minor - line.discount_minor - net, invoice.currency),
+            tax=Money(line.tax_minor - tax, invoice.currency),
+            tax_terms=_tax_of(line),
+        )
+        for line in related
+        for net, tax in [credited.get(line.id, (0, 0))]
+    ]
