@@ -209,4 +209,5 @@ def _contract(
         apps=tuple(apps),
         holdings=history.holdings,
         pauses=history.pauses,
+        passes_last_day=history.passes_last_day,
     )

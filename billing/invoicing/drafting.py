@@ -78,6 +78,7 @@ class Contract:
 
     `versions`, `holdings` and `pauses` by ascending days; of the holdings of one day, the last came last.
     `phases` are the versions as they are stored, without what the contract words differently.
+    `passes_last_day`: the day in the middle of which it ended is the first of the tenant's next one.
     """
 
     subscription_id: UUID
@@ -92,6 +93,7 @@ class Contract:
     holdings: Sequence[Holding] = ()
     pauses: Sequence[Pause] = ()
     taxing: Taxing = field(default_factory=Taxing)
+    passes_last_day: bool = False
 
     @property
     def meters(self) -> frozenset[str]:

@@ -4,6 +4,9 @@ A period is found by a count: each final document keeps how many corrections its
 rated, each settlement how many it rated. Corrections are only ever added, so a higher count is late
 usage, whatever clocks said. A correction that was read but not counted, because it came in between, is
 found again later and then changes nothing: amounts are always compared with what was billed.
+
+A subscription that ended in the middle of a day passes the day on to the tenant's next one, where that
+starts on it: what its final document billed of the day is given back as if the day had been corrected.
 """
 
 import json
@@ -100,7 +103,11 @@ def find_late(*, contracts: Mapping[UUID, Contract], lock: bool) -> dict[UUID, L
     tenants = metering.tenants_with_corrections(
         tenant_ids=[contract.tenant_id for contract in contracts.values()]
     )
-    contracts = {key: each for key, each in contracts.items() if each.tenant_id in tenants}
+    contracts = {
+        key: each
+        for key, each in contracts.items()
+        if each.tenant_id in tenants or each.passes_last_day
+    }
     if not contracts:
         return {}
     late = _late_periods(contracts)
@@ -245,17 +252,31 @@ def _late_periods(contracts: Mapping[UUID, Contract]) -> dict[UUID, list[BilledP
     counts = metering.correction_counts(spans=[_span(*each[1:]) for each in periods])
     late: dict[UUID, list[BilledPeriod]] = defaultdict(list)
     for (document, contract, period), count in zip(periods, counts, strict=True):
+        is_passed_on = contract.passes_last_day and document.kind == InvoiceKind.FINAL
+        # Counts once for all, like a correction, and after any that came before.
+        count += is_passed_on
         rated = max(document.corrections_counted, known[contract.subscription_id, period.starts_at])
         if count > rated:
             assert document.subscription is not None  # noqa: S101  # filtered by it
             late[contract.subscription_id].append(
-                _period(document, document.subscription, period, corrections=count)
+                _period(
+                    document,
+                    document.subscription,
+                    period,
+                    corrections=count,
+                    is_last_day_passed_on=is_passed_on,
+                )
             )
     return dict(late)
 
 
 def _period(
-    document: Invoice, subscription: Subscription, period: Period, *, corrections: int
+    document: Invoice,
+    subscription: Subscription,
+    period: Period,
+    *,
+    corrections: int,
+    is_last_day_passed_on: bool,
 ) -> BilledPeriod:
     kind = InvoiceKind(document.kind)
     stored = subscription.last_day_usage if kind is InvoiceKind.FINAL else None
@@ -266,6 +287,7 @@ def _period(
         boundary_at=document.boundary_at,
         period=period,
         corrections=corrections,
+        is_last_day_passed_on=is_last_day_passed_on,
         last_day_usage=None
         if stored is None
         else {
@@ -302,7 +324,10 @@ def _rated(
     return Late(
         subscription=row,
         contract=contract,
-        policy=LateUsagePolicy(row.late_usage),
+        # What the next subscription bills is given back, whatever was agreed of late usage.
+        policy=LateUsagePolicy.NOTE
+        if any(each.is_last_day_passed_on for each in periods)
+        else LateUsagePolicy(row.late_usage),
         draft_ids=drafts,
         adjusted=tuple(adjusted),
         error=error,

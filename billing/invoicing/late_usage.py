@@ -73,7 +73,8 @@ class BilledPeriod:
     """A period whose usage a final document billed.
 
     `last_day_usage` is what the last day counts, where the subscription ended in the middle of it;
-    None where its days count as they stand.
+    None where its days count as they stand. `is_last_day_passed_on`: that day is billed by the tenant's
+    next subscription instead, and this one served the days before it.
     """
 
     invoice_id: UUID
@@ -83,6 +84,7 @@ class BilledPeriod:
     period: Period
     corrections: int
     last_day_usage: Mapping[UsageKey, Decimal] | None = None
+    is_last_day_passed_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +117,39 @@ def adjusted_period(
     contract = replace(contract, apps=tuple(sorted(known)))
     usage = _as_counted(contract, billed, usage)
     if billed.kind is InvoiceKind.FINAL:
-        fresh = final_lines(
-            contract=contract, counted=billed.period, ended_at=billed.boundary_at, usage=usage
-        )
+        fresh = _final_lines(contract, billed, lines, usage=usage)
     else:
         ended = contract.cadence.boundary(billed.boundary_at).ended
         fresh = arrears_lines(contract=contract, ended=ended, usage=usage) if ended else []
-    return Adjusted(billed=billed, lines=tuple(_differences(contract, fresh, lines)))
+    found = _differences(contract, fresh, lines, is_last_day_passed_on=billed.is_last_day_passed_on)
+    return Adjusted(billed=billed, lines=tuple(found))
+
+
+def _final_lines(
+    contract: Contract, billed: BilledPeriod, lines: Mapping[LineName, Billed], *, usage: Usage
+) -> list[DraftLine]:
+    """What the final document owes. Where the last day was passed on the days before it remain, and
+    their lines go by the names of those that billed it too."""
+    if not billed.is_last_day_passed_on:
+        return final_lines(
+            contract=contract, counted=billed.period, ended_at=billed.boundary_at, usage=usage
+        )
+    zone = contract.cadence.zone
+    first, last = billed.period.first_day(zone), max(billed.period.days(zone))
+    if first == last:
+        return []
+    counted = Period.of_days(first, last, zone)
+    found = []
+    for each in final_lines(
+        contract=contract, counted=counted, ended_at=billed.boundary_at, usage=usage
+    ):
+        name = name_of(each.line)
+        longer = name._replace(ends_at=billed.period.ends_at)
+        if name.ends_at == counted.ends_at and name not in lines and longer in lines:
+            whole = replace(each.line, period=Period(name.starts_at, longer.ends_at))
+            each = replace(each, line=whole)
+        found.append(each)
+    return found
 
 
 def name_of(line: RatedLine) -> LineName:
@@ -211,20 +239,35 @@ def _as_counted(contract: Contract, billed: BilledPeriod, usage: Usage) -> Usage
 
 
 def _differences(
-    contract: Contract, fresh: Sequence[DraftLine], lines: Mapping[LineName, Billed]
+    contract: Contract,
+    fresh: Sequence[DraftLine],
+    lines: Mapping[LineName, Billed],
+    *,
+    is_last_day_passed_on: bool,
 ) -> list[DraftLine]:
     currency = contract.versions[0].terms.currency
     found = []
     rated = {name_of(each.line): each for each in fresh}
     for name in [*rated, *(name for name in lines if name not in rated)]:
-        line = _adjustment(name, rated.get(name), lines.get(name), currency=currency)
+        line = _adjustment(
+            name,
+            rated.get(name),
+            lines.get(name),
+            currency=currency,
+            is_last_day_passed_on=is_last_day_passed_on,
+        )
         if line is not None:
             found.append(line)
     return found
 
 
 def _adjustment(
-    name: LineName, rated: DraftLine | None, billed: Billed | None, *, currency: str
+    name: LineName,
+    rated: DraftLine | None,
+    billed: Billed | None,
+    *,
+    currency: str,
+    is_last_day_passed_on: bool,
 ) -> DraftLine | None:
     nothing = Money.zero(currency)
     due = rated.line.amount if rated else nothing
@@ -247,6 +290,8 @@ def _adjustment(
         "quantity_now": plain_text(exact(rated.line.quantity if rated else Decimal(0))),
         "days": _changed_days(billed.working if billed else {}, working),
     }
+    if is_last_day_passed_on:
+        adjusts["last_day"] = "passed_on"
     if billed is not None and billed.credited:
         adjusts["credited"] = f"{billed.credited.amount:f}"
     phrase = "late_usage_of_app" if name.app else "late_usage"

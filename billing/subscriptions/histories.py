@@ -1,6 +1,6 @@
 """What subscriptions held, day by day: plan versions, quantities, pauses. Read in one statement."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, OuterRef, QuerySet, TextField
+from django.db.models import DateField, Exists, F, Func, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast, JSONObject
 
 from billing.catalog.queries import terms_of
@@ -35,11 +35,16 @@ class HeldPhase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """By ascending days; there is at least one phase."""
+    """By ascending days; there is at least one phase.
+
+    `passes_last_day`: the subscription ended in the middle of a day on which the tenant's next one
+    starts, whose day it is then.
+    """
 
     phases: tuple[HeldPhase, ...]
     holdings: tuple[Holding, ...]
     pauses: tuple[Pause, ...]
+    passes_last_day: bool = False
 
 
 def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
@@ -48,7 +53,16 @@ def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
     def of(rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.filter(tenant_id=OuterRef("tenant_id"), subscription=OuterRef("pk"))
 
+    last_day = Cast(Func(F("timezone"), F("ends_at"), function="timezone"), DateField())
     return found.annotate(
+        last_day=last_day,
+        passes_last_day=Exists(
+            Subscription.objects.filter(
+                tenant_id=OuterRef("tenant_id"),
+                starts_at__gte=OuterRef("ends_at"),
+                starts_on=OuterRef("last_day"),
+            )
+        ),
         told_phases=ArraySubquery(
             of(SubscriptionPhase.objects.order_by("starts_on")).values(
                 told=JSONObject(
@@ -80,7 +94,7 @@ def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
 
 def history_of(row: Subscription) -> History:
     """The history of a row of `with_history`."""
-    told: Mapping[str, Sequence[Mapping[str, Any]]] = vars(row)
+    told: Mapping[str, Any] = vars(row)
     phases = tuple(
         HeldPhase(
             starts_on=date.fromisoformat(each["starts_on"]),
@@ -118,6 +132,7 @@ def history_of(row: Subscription) -> History:
             )
             for each in told["told_pauses"]
         ),
+        passes_last_day=bool(told["passes_last_day"]),
     )
 
 
