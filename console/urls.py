@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from console.finance import invoices, late_usage, overview, payments
-from console.operations import gateways, meters, runs
+from console.operations import gateways, meters, partitions, runs
 from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
 from console.search import search
 
@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("late-usage/", late_usage.late_usage, name="late_usage"),
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
     path("meters/", meters.meters, name="meters"),
+    path("partitions/", partitions.partition_list, name="partitions"),
     path("gateways/", gateways.gateway_list, name="gateways"),
     path("gateways/<str:gateway_key>/revoke", gateways.revoke, name="revoke_gateway"),
     path("gateways/gaps/<uuid:gap_id>", gateways.release, name="release_gap"),

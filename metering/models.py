@@ -12,6 +12,7 @@ from metering.ingest.models import (
 )
 from metering.meters.models import MeterDefinition
 from metering.reports.models import Gateway, GatewayGap, GatewayReport, GatewayTenant
+from metering.retention.models import DroppedPartition
 from metering.rollup.models import (
     ActiveUser,
     Correction,
@@ -27,6 +28,7 @@ __all__ = [
     "Correction",
     "DailyUsage",
     "DayClose",
+    "DroppedPartition",
     "Event",
     "EventGroup",
     "EventIdentity",

@@ -200,7 +200,9 @@ def _make_lookups(cursor: object, *, schema: str, roles: RolePasswords) -> None:
 def unprotected_tables(cursor: object) -> Iterable[str]:
     """Tables of tenants whose row security does not hold for the role that asks.
 
-    Each must have row security enabled and forced, and exactly one policy that concerns the role:
+    A partition with which the role may do nothing shows it nothing, nor does one that was detached to be
+    dropped or is not attached yet, told by its name. Any other table must have row security enabled and
+    forced, and exactly one policy that concerns the role:
     the isolation policy, with both clauses. Policies are joined by OR, so any other one would let
     more through.
     """
@@ -213,7 +215,12 @@ def unprotected_tables(cursor: object) -> Iterable[str]:
            AND (c.relname = 'tenants_tenant' OR EXISTS (
                  SELECT 1 FROM pg_attribute a
                   WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
-           AND NOT (c.relispartition AND NOT has_table_privilege(c.oid, 'SELECT'))
+           AND NOT (
+                 NOT has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+                 AND (c.relispartition OR EXISTS (
+                       SELECT 1 FROM pg_class parent
+                        WHERE parent.relnamespace = c.relnamespace AND parent.relkind = 'p'
+                          AND starts_with(c.relname, parent.relname || '_'))))
            AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND coalesce((
                  SELECT count(*) = 1 AND bool_and(
                             p.polname = 'tenant_isolation' AND p.polcmd = '*'

@@ -18,6 +18,7 @@ from metering.meters.domain import (
     counting_rules,
 )
 from metering.meters.queries import find_meter, find_meters, known_meters
+from metering.retention.queries import first_recountable_day
 from metering.rollup.models import Watermark
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from work.connections import cursor
@@ -546,8 +547,12 @@ def usage_differences(
     """Where daily usage with its corrections differs from a recount of the events; at most `most`.
 
     `to_day` is excluded. None, unless a row was lost, doubled or moved, a batch was not rolled up
-    yet, or a day was set outright. Written apart from roll-up, like `recounted_usage`.
+    yet, or a day was set outright. Days whose events are no longer kept are left out. Written apart from
+    roll-up, like `recounted_usage`.
     """
+    first = first_recountable_day()
+    if first is not None:
+        from_day = max(from_day, first)
     sorts = event_sorts(tenant_ids=tenant_ids, from_day=from_day, to_day=to_day)
     with cursor() as execution:
         execution.execute(

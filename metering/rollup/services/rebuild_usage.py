@@ -9,6 +9,7 @@ from kernel.errors import Invalid
 from metering.ingest.stored import EVENTS
 from metering.meters.domain import ACTIVE_USERS, counting_rules
 from metering.meters.queries import known_meters
+from metering.retention.queries import first_recountable_day
 from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from metering.rollup.services.roll_up import roll_up
@@ -39,10 +40,18 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
     transaction.
 
     Marks and open days are made as the events say; a closed day gets a correction. The days must
-    lie within the time for which events are kept. Raises Invalid `end_before_start`.
+    lie within the time for which events are kept. Raises Invalid `end_before_start`, `events_gone`.
     """
     if to_day <= from_day:
         raise Invalid("end_before_start", "to_day must be after from_day.", field="to_day")
+    first = first_recountable_day()
+    if first is not None and from_day < first:
+        raise Invalid(
+            "events_gone",
+            f"The events of days before {first} are no longer kept, so these days can't be counted "
+            "anew; begin with that day.",
+            field="from_day",
+        )
     values: dict[str, Any] = {
         "tenant": str(tenant_id),
         "from": from_day,

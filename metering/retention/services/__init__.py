@@ -1,0 +1,1 @@
+"""The verb of retention: `keep_partitions`."""
