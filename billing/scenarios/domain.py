@@ -1,6 +1,7 @@
 """What a story says (contract section 4): its steps as values, checked. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from billing.ledger.domain import BalanceKind
 from billing.rating.adjustments.credits import CreditScope, read_scope
 from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind, EffectiveWhen
+from kernel.currencies import exponent
 from kernel.decimals import parse_decimal
 from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
 from kernel.errors import DomainError, Invalid
@@ -29,12 +31,14 @@ class CreateTenant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribe:
-    """`starts_at` None: at the step's instant; `addons` are keys with how many of each."""
+    """`starts_at` None: at the step's instant; `timezone` None: that of the tenant; `addons` are keys
+    with how many of each."""
 
     tenant: str
     plan: str
     anchor: Anchor
     starts_at: datetime | None
+    timezone: str | None
     quantities: Mapping[str, Decimal]
     addons: Mapping[str, Decimal]
 
@@ -169,6 +173,10 @@ class StepFault(DomainError):
 
 
 _SELLER: Final = ("country", "tax_rounding", "tax_category")
+_REMARKS: Final = frozenset({"id", "name", "comment", "description", "note", "reason"})
+"""What a step may say to its reader and no one acts on."""
+_CAN_T_BE_STORED: Final = re.compile("[\x00\ud800-\udfff]")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LONGEST: Final = timedelta(days=50 * 365)
 """From a story's first step to its last: every month in between is billed for every tenant."""
 _DATA: Final = ("user", "device", "count", "value", *DIMENSIONS)
@@ -191,6 +199,7 @@ def read_story(document: object) -> Story:
         )
     try:
         currency = _text(document, "currency", default="CNY")
+        exponent(currency)
         timezone = _text(document, "timezone", default="UTC")
         defaults = {"currency": currency}
         if document.get("grace") is not None:
@@ -250,8 +259,58 @@ def _step(index: int, step: Mapping[str, Any], *, timezone: str) -> Step:
             f"do {do[:40]!r} is no step; known are {', '.join(_ACTIONS)}.",
             field="do",
         )
-    at = _instant(step, "to" if do == "advance" else "at")
-    return Step(index=index, at=at, action=reader(step, timezone))
+    for name, value in step.items():
+        if not _can_be_stored([name, value]):
+            raise Invalid(
+                "not_a_text",
+                "A text of this step holds a null character or half of a character; write it anew.",
+                field=ascii(name)[1:-1][:40],
+            )
+    fields = _Fields(step)
+    action = reader(fields, timezone)
+    at = _instant(fields, "to" if do == "advance" else "at")
+    unread = fields.unread - _REMARKS - {"do"}
+    if unread:
+        name = min(unread)
+        raise Invalid(
+            "unknown_field",
+            f"{name[:40]!r} is not a field of {do}; remove it or correct its name.",
+            field=name[:40],
+        )
+    return Step(index=index, at=at, action=action)
+
+
+def _can_be_stored(value: object) -> bool:
+    """Whether the database takes every text in it."""
+    open_values = [value]
+    while open_values:
+        match open_values.pop():
+            case str() as text:
+                if _CAN_T_BE_STORED.search(text):
+                    return False
+            case list() as values:
+                open_values.extend(values)
+            case Mapping() as values:
+                open_values.extend([*values, *values.values()])
+    return True
+
+
+class _Fields(Mapping[str, Any]):
+    """The fields of a step, and which of them nobody has asked for yet."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self.unread = set(map(str, values))
+
+    def __getitem__(self, name: str) -> Any:
+        self.unread.discard(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def _create_tenant(step: Mapping[str, Any], timezone: str) -> Action:
@@ -281,6 +340,7 @@ def _subscribe(step: Mapping[str, Any], _: str) -> Action:
         plan=_text(step, "plan"),
         anchor=Anchor(_choice(step, "anchor", [a.value for a in Anchor], default="calendar")),
         starts_at=None if step.get("starts_at") is None else _instant(step, "starts_at"),
+        timezone=None if step.get("timezone") is None else _text(step, "timezone"),
         quantities=_quantities(step, "quantities"),
         addons=_addons(step),
     )
@@ -484,20 +544,29 @@ def _instant(values: Mapping[str, Any], name: str) -> datetime:
             _ask(name, "an instant with an offset, such as 2026-03-01T00:00:00+08:00"),
             field=name,
         )
-    if instant.year not in _YEARS:
+    _check_year(instant.year, name)
+    return instant
+
+
+def _day(values: Mapping[str, Any], name: str) -> date:
+    text = _text(values, name)
+    try:
+        day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise Invalid("not_a_date", _ask(name, "a date such as 2026-03-01"), field=name)
+    _check_year(day.year, name)
+    return day
+
+
+def _check_year(year: int, name: str) -> None:
+    if year not in _YEARS:
         raise Invalid(
             "date_out_of_range",
             f"{name} is not in the years {_YEARS[0]} to {_YEARS[-1]}; check it.",
             field=name,
         )
-    return instant
-
-
-def _day(values: Mapping[str, Any], name: str) -> date:
-    try:
-        return date.fromisoformat(_text(values, name))
-    except ValueError:
-        raise Invalid("not_a_date", _ask(name, "a date such as 2026-03-01"), field=name) from None
 
 
 def _objects(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

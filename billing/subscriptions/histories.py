@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import DateField, Exists, F, Func, OuterRef, QuerySet, TextField
+from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, JSONObject
 
 from billing.catalog.queries import terms_of
@@ -20,6 +20,8 @@ from billing.subscriptions.models import (
     SubscriptionPause,
     SubscriptionPhase,
 )
+from kernel.period import local_day, local_midnight
+from kernel.zones import zone_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +55,13 @@ def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
     def of(rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.filter(tenant_id=OuterRef("tenant_id"), subscription=OuterRef("pk"))
 
-    last_day = Cast(Func(F("timezone"), F("ends_at"), function="timezone"), DateField())
     return found.annotate(
-        last_day=last_day,
-        passes_last_day=Exists(
+        next_starts_on=Subquery(
             Subscription.objects.filter(
-                tenant_id=OuterRef("tenant_id"),
-                starts_at__gte=OuterRef("ends_at"),
-                starts_on=OuterRef("last_day"),
+                tenant_id=OuterRef("tenant_id"), starts_at__gte=OuterRef("ends_at")
             )
+            .order_by("starts_on")
+            .values("starts_on")[:1]
         ),
         told_phases=ArraySubquery(
             of(SubscriptionPhase.objects.order_by("starts_on")).values(
@@ -132,8 +132,16 @@ def history_of(row: Subscription) -> History:
             )
             for each in told["told_pauses"]
         ),
-        passes_last_day=bool(told["passes_last_day"]),
+        passes_last_day=_passes_last_day(row, told["next_starts_on"]),
     )
+
+
+def _passes_last_day(row: Subscription, next_starts_on: date | None) -> bool:
+    if row.ends_at is None or next_starts_on is None:
+        return False
+    zone = zone_named(row.timezone)
+    last = local_day(row.ends_at, zone)
+    return next_starts_on == last and row.ends_at > local_midnight(last, zone)
 
 
 def histories_of(subscriptions: Iterable[Subscription]) -> dict[UUID, History]:

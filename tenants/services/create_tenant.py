@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from kernel import ids
 from kernel.errors import Conflict, Invalid
+from kernel.zones import zone_named
 from tenants import audit
 from tenants.domain import TaxTreatment
 from tenants.models import App, Tenant
@@ -69,19 +68,15 @@ def check_key(key: str, *, field: str) -> str:
 
 def check_timezone(name: str, *, field: str = "timezone") -> str:
     """`name` itself; raises Invalid `unknown_timezone` unless it is an IANA zone."""
-    if name not in _zones():
+    try:
+        zone_named(name)
+    except Invalid:
         raise Invalid(
             "unknown_timezone",
             f"{field} {name[:80]!r} is not an IANA time zone; use a name like Asia/Shanghai.",
             field=field,
-        )
+        ) from None
     return name
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """The names of all zones; looking them up reads the whole zone database."""
-    return frozenset(available_timezones())
 
 
 def create_tenant(*, tenant: NewTenant, now: datetime, actor: str) -> CreatedTenant:

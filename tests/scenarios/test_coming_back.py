@@ -164,3 +164,27 @@ def test_late_usage_of_the_day_is_the_new_ones(tmp_path: Path) -> None:
         ("peak", "60.00"),
         ("base", "620.00"),
     ]
+
+
+def test_leaving_at_midnight_passes_no_day_on(tmp_path: Path) -> None:
+    result = played(
+        a_story(
+            *beginning("small"),
+            used("03-15T12:00", "7"),
+            cancel("03-16T00:00"),
+            subscribe("03-16T00:00", "large"),
+            used("03-16T12:00", "9"),
+            at("04-01", "advance"),
+            plans=PLANS,
+        ),
+        tmp_path,
+    )
+
+    assert [amounts(each) for each in result["invoices"]] == [
+        [("base", "310.00")],
+        [("peak", "7.00")],
+        [("base", "320.00")],
+        [("peak", "18.00"), ("base", "620.00")],
+    ]
+    (unused,) = result["credit_notes"]
+    assert unused["total"] == "160.00"

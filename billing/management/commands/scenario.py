@@ -1,15 +1,13 @@
 """Play a story in a sandbox."""
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
+from billing.management.commands.load_plans import read_json
 from billing.scenarios.domain import StepFault, read_story
 from billing.scenarios.services.play_story import play_story
-from work.commands import SummitCommand, WrongUse
+from work.commands import SummitCommand
 
 
 class Command(SummitCommand):
@@ -24,7 +22,7 @@ class Command(SummitCommand):
         parser.add_argument("file", help="JSON file, or - for stdin.")
 
     def handle(self, *args: Any, file: str, **options: Any) -> None:
-        document = _read(file)
+        document = read_json(file)
         try:
             self.emit(play_story(story=read_story(document)))
         except StepFault as fault:
@@ -40,18 +38,3 @@ class Command(SummitCommand):
                     for each in faults
                 ]
             self.emit({"error": error}, failed=True)
-
-
-def _read(file: str) -> object:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        return json.loads(text)
-    except UnicodeDecodeError:
-        raise WrongUse(f"{file} is not UTF-8 text.", code="not_utf8") from None
-    except json.JSONDecodeError as error:
-        raise WrongUse(
-            f"{file} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.",
-            code="not_json",
-        ) from None
-    except RecursionError:
-        raise WrongUse(f"{file} is nested too deeply.", code="not_json") from None

@@ -60,7 +60,7 @@ from metering.queries import known_meters
 from metering.services import ingest_events, set_usage
 from tenants.models import App, Tenant
 from tenants.scope import system_scope
-from tenants.services.create_tenant import NewTenant, create_tenant
+from tenants.services.create_tenant import NewTenant, check_timezone, create_tenant
 from work.sandbox import sandbox
 
 ACTOR: Final = "scenario"
@@ -208,7 +208,9 @@ class _Player:
                 plan_key=action.plan,
                 subscription=NewSubscription(
                     tenant_id=tenant.id,
-                    timezone=tenant.timezone,
+                    timezone=tenant.timezone
+                    if action.timezone is None
+                    else check_timezone(action.timezone),
                     starts_at=action.starts_at or self._now,
                     anchor=action.anchor,
                     quantities=action.quantities,
