@@ -90,6 +90,7 @@ _TOLD: Final[Mapping[str, str]] = {
     "intent_not_found": "503 · The payment gateway does not know the payment any more. Begin the payment anew.",
     "command_failed": "a command's status 1 · The command failed; the message says why.",
     "unexpected_error": "a job's error · The job failed in a way that nobody foresaw; the log has the trace. It is tried again, then parked.",
+    "cannot_verify": "a command's status 2 · The proof or the log can not be read; the message says which and why.",
     "wrong_use": "a command's status 2 · The options do not fit together.",
     "try_again": "503 · The event could not be stored; the gateway sends it again.",
 }

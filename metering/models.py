@@ -11,6 +11,7 @@ from metering.ingest.models import (
     RejectedEvent,
 )
 from metering.meters.models import MeterDefinition
+from metering.proof.models import ProvenDays, UsageProof
 from metering.reports.models import Gateway, GatewayGap, GatewayReport, GatewayTenant
 from metering.retention.models import DroppedPartition
 from metering.rollup.models import (
@@ -40,7 +41,9 @@ __all__ = [
     "ImportedTenant",
     "Mark",
     "MeterDefinition",
+    "ProvenDays",
     "Reading",
     "RejectedEvent",
+    "UsageProof",
     "Watermark",
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from portal import home, invoices, keys, members, payment, plan, plan_change, usage
+from portal import home, invoices, keys, members, payment, plan, plan_change, proof, usage
 
 app_name = "portal"
 
@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.tenants, name="tenants"),
     path("<str:tenant_key>/", home.home, name="home"),
     path("<str:tenant_key>/usage/", usage.usage, name="usage"),
+    path("<str:tenant_key>/usage/proof/", proof.proof, name="proof"),
     path("<str:tenant_key>/plan/", plan.plan, name="plan"),
     path("<str:tenant_key>/plan/change/", plan_change.change, name="change_plan"),
     path("<str:tenant_key>/plan/changes/<uuid:change_id>/", plan_change.changed, name="changed"),

@@ -48,6 +48,10 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "gateway_busy": _("The card service is busy. Nothing was charged; try again in a minute."),
     "gateway_refused": _("The card service refused the payment. Nothing was charged."),
     "amount_not_chargeable": _("This amount cannot be charged to a card."),
+    "day_open": _("The day is not closed yet, so who is counted may still change."),
+    "proof_does_not_hold": _(
+        "Who is stored as counted on this day is not who was signed for. Tell the operator."
+    ),
     "currency_not_chargeable": _("This currency cannot be charged to a card."),
     "invalid_bank_reference": _("Give the reference of the bank statement, up to 140 characters."),
     "invoice_not_issued": _("This invoice is a draft; it can be printed when it is issued."),

@@ -46,7 +46,12 @@ OPERATIONS = [
     if method in {"get", "post", "put", "patch", "delete"} and path not in SIGNED_BY_GATEWAYS
 ]
 
-QUERIES: dict[str, str] = {"/api/v1/usage": "?meter=dau&from=2026-03-01&to=2026-04-01"}
+QUERIES: dict[str, str] = {
+    "/api/v1/usage": "?meter=dau&from=2026-03-01&to=2026-04-01",
+    "/api/v1/usage/proof": "?app=alpha-chat&day=2026-03-05",
+    "/api/v1/usage/proof/hashes": "?app=alpha-chat&day=2026-03-05",
+    "/api/v1/usage/proof/inclusion": f"?app=alpha-chat&day=2026-03-05&user_hash={'0' * 32}",
+}
 
 
 def bodies(world: World) -> dict[str, Any]:

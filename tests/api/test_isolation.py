@@ -96,6 +96,8 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "status": "open",
         "from": "2026-03-01",
         "on": "2026-03-05",
+        "day": "2026-03-05",
+        "user_hash": "0" * 32,
         "to": "2026-05-01",
         "limit": 100,
         "meter": "dau",

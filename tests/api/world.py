@@ -37,6 +37,7 @@ from kernel import clock
 from kernel.ids import public_id
 from kernel.money import Money
 from kernel.period import local_day
+from metering.proof.services.prove_days import prove_closed_days, prove_day
 from tenants.domain import KeyScope, Role, StaffRole
 from tenants.models import Member, User
 from tenants.scope import system_scope, tenant_scope
@@ -109,6 +110,7 @@ def two_worlds() -> tuple[World, World]:
     for tenant in tenants:
         _waive_late_usage(tenant)
     _bill()
+    _prove(tenants)
     with system_scope(purpose="test"):
         staff = create_staff(
             person=NewPerson(email="staff@example.com"),
@@ -144,6 +146,20 @@ def _waive_late_usage(tenant: CreatedTenant) -> None:
             now=clock.now(),
             actor="test",
         )
+
+
+def _prove(tenants: list[CreatedTenant]) -> None:
+    """Look at all closed days, and sign that of a day on which usage was set without users."""
+    prove_closed_days(now=clock.now())
+    for tenant in tenants:
+        with tenant_scope(tenant.id):
+            prove_day(
+                tenant_id=tenant.id,
+                app_id=tenant.apps[0].id,
+                meter="dau",
+                day=date(2026, 3, 5),
+                now=clock.now(),
+            )
 
 
 def ingest(tenant: CreatedTenant) -> None:

@@ -45,6 +45,7 @@ CONSOLE = {
 PORTAL = {
     "home": "/portal/acme/",
     "usage": "/portal/acme/usage/",
+    "proof": "/portal/acme/usage/proof/",
     "messages": "/portal/acme/usage/?meter=messages&app=chat&month=2026-03",
     "plan": "/portal/acme/plan/",
     "change-plan": "/portal/acme/plan/change/",

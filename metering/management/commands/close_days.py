@@ -6,6 +6,7 @@ from typing import Any
 from kernel import clock
 from metering.days.services.close_days import close_days
 from metering.days.tasks import settling_time
+from metering.proof.services.prove_days import prove_closed_days
 from metering.rollup.services.roll_up import roll_up_pending
 from tenants.scope import system_scope
 from work.commands import SummitCommand, date_argument
@@ -32,4 +33,12 @@ class Command(SummitCommand):
             closed = close_days(
                 now=now, until=options["until"], settling=settling_time(), force=options["force"]
             )
-        self.emit({"until": options["until"], "tenants": closed.tenants, "days": closed.days})
+        proven = prove_closed_days(now=now)
+        self.emit(
+            {
+                "until": options["until"],
+                "tenants": closed.tenants,
+                "days": closed.days,
+                "proofs": proven.proofs,
+            }
+        )

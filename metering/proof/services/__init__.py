@@ -1,0 +1,1 @@
+"""The verbs of proof: `prove_closed_days`, `prove_day`."""
