@@ -17,6 +17,7 @@ from metering.days.queries import (
 )
 from metering.ingest.queries import QuarantinedEvent, rejected_events
 from metering.meters.queries import DefinedVersion, defined_versions, find_meter, known_meters
+from metering.rollup.present import present_usage, present_users
 from metering.rollup.queries import (
     CorrectionRow,
     DifferentUsers,
@@ -60,6 +61,8 @@ __all__ = [
     "different_users",
     "find_meter",
     "known_meters",
+    "present_usage",
+    "present_users",
     "previewed_usage",
     "recounted_usage",
     "rejected_events",

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from billing.api.catalog import PlanInForceView, PlansView, PlanView
 from billing.api.changes import ChangesView, ChangeView, PreviewView
+from billing.api.entitlements import EntitlementCheckView, EntitlementsView
 from billing.api.invoices import ExplanationView, InvoicePdfView, InvoicesView, InvoiceView
 from billing.api.payments import PaymentsView
 from billing.api.subscriptions import SubscriptionsView
@@ -26,5 +27,7 @@ urlpatterns: list[URLPattern] = [
     path("invoices/<str:invoice_id>", InvoiceView.as_view(), name="invoice"),
     path("invoices/<str:invoice_id>/pdf", InvoicePdfView.as_view(), name="invoice_pdf"),
     path("invoices/<str:invoice_id>/explanation", ExplanationView.as_view(), name="explanation"),
+    path("entitlements", EntitlementsView.as_view(), name="entitlements"),
+    path("entitlements/check", EntitlementCheckView.as_view(), name="entitlement_check"),
     path("payments", PaymentsView.as_view(), name="payments"),
 ]

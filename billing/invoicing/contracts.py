@@ -34,13 +34,13 @@ T = TypeVar("T")
 
 
 def load_contracts(
-    subscriptions: Iterable[Subscription], *, seller: str = SELLER, with_taxes: bool = False
+    subscriptions: Iterable[Subscription], *, seller: str = SELLER, with_taxes: bool | None = False
 ) -> dict[UUID, Contract]:
     """Contracts by subscription id; `plan_version` and `tenant` must be loaded with each. Five
     queries at most.
 
     What decides taxes comes along where anything held says that there is tax, or with `with_taxes`: for
-    one who will rate by terms that are not held yet.
+    one who will rate by terms that are not held yet. None leaves it out for one who rates nothing.
     """
     rows = list(subscriptions)
     apps: dict[UUID, list[str]] = defaultdict(list)
@@ -55,11 +55,14 @@ def load_contracts(
         row.id: _contract(row, apps[row.tenant_id], histories[row.id], overrides.get(row.id, ()))
         for row in rows
     }
-    says_tax = with_taxes or any(
-        row.tenant.tax_treatment
-        or row.tenant.tax_percent is not None
-        or any(held.terms.says_tax for held in contracts[row.id].versions)
-        for row in rows
+    says_tax = with_taxes is not None and (
+        with_taxes
+        or any(
+            row.tenant.tax_treatment
+            or row.tenant.tax_percent is not None
+            or any(held.terms.says_tax for held in contracts[row.id].versions)
+            for row in rows
+        )
     )
     if not says_tax:
         return contracts

@@ -88,11 +88,27 @@ class TaxTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlement:
+    """What a plan, or what is held of a price, allows of one feature: a bound (`limit`), or a value
+    such as true or a text.
+
+    With `adds`, which only a price's has, the bound is not one of its own: it widens what is allowed
+    without it, once for each unit that is held.
+    """
+
+    feature: str
+    value: bool | str | Decimal
+    kind: QuotaKind | None = None
+    adds: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTerms:
     """One price of a plan.
 
     Without `metering` its quantity is what the subscription holds of it, 1 unless said otherwise.
-    Of add-ons with the same `group` only the one that was added last is held.
+    Of add-ons with the same `group` only the one that was added last is held. `entitlements` are what
+    holding it allows, beside what the plan does.
     `document` is the price in the words of the plan document, in canonical form.
     """
 
@@ -110,20 +126,12 @@ class PriceTerms:
     stacking: Stacking = Stacking.ADD
     group: str = ""
     tax: TaxTerms = TaxTerms()
+    entitlements: tuple[Entitlement, ...] = ()
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def model(self) -> Model:
         return self.charge.model
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entitlement:
-    """What a plan allows of one feature: a bound (`limit`), or a value such as true or a text."""
-
-    feature: str
-    value: bool | str | Decimal
-    kind: QuotaKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

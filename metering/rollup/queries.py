@@ -1,6 +1,6 @@
 """What roll-up keeps, read set-based: daily usage with its corrections, hours, months, a recount."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -155,15 +155,16 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
             )
             for tenant_id, app_id, meter, kind, day, value in execution.fetchall()
         ]
+    return with_borrowed(rows, wanted=wanted)
+
+
+def with_borrowed(rows: Sequence[UsageRow], *, wanted: Sequence[Meter]) -> list[UsageRow]:
+    """The rows of the wanted meters, from rows of these and of those whose marks they count: where
+    none of its own was set, a day has the value of the marks."""
     borrowing = [meter for meter in wanted if meter.marks != meter.key]
     if not borrowing:
-        return rows
-    return _with_borrowed(rows, borrowing=borrowing, keys={meter.key for meter in wanted})
-
-
-def _with_borrowed(
-    rows: Sequence[UsageRow], *, borrowing: Sequence[Meter], keys: Collection[str]
-) -> list[UsageRow]:
+        return list(rows)
+    keys = {meter.key for meter in wanted}
     own = {(row.app_id, row.meter, row.day) for row in rows}
     found = [row for row in rows if row.meter in keys]
     for meter in borrowing:

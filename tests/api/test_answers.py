@@ -51,6 +51,7 @@ QUERIES: dict[str, str] = {
     "/api/v1/usage/proof": "?app=alpha-chat&day=2026-03-05",
     "/api/v1/usage/proof/hashes": "?app=alpha-chat&day=2026-03-05",
     "/api/v1/usage/proof/inclusion": f"?app=alpha-chat&day=2026-03-05&user_hash={'0' * 32}",
+    "/api/v1/entitlements/check": "?app=alpha-chat&feature=dau",
 }
 
 

@@ -102,6 +102,7 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "limit": 100,
         "meter": "dau",
         "granularity": "day",
+        "feature": "dau",
         "by": "kind",
         "language": "en",
         "scope": "read",

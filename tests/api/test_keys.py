@@ -25,6 +25,8 @@ MAY: dict[str, set[KeyScope]] = {
     "GET /api/v1/apps": {KeyScope.READ, KeyScope.FULL},
     "POST /api/v1/apps": {KeyScope.FULL},
     "POST /api/v1/events": {KeyScope.INGEST, KeyScope.FULL},
+    "GET /api/v1/entitlements": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/entitlements/check": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/invoices": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/invoices/{invoice_id}": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/invoices/{invoice_id}/explanation": {KeyScope.READ, KeyScope.FULL},
@@ -49,6 +51,9 @@ MAY: dict[str, set[KeyScope]] = {
     "GET /api/v1/tenant": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/terms": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/usage": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/usage/proof": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/usage/proof/hashes": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/usage/proof/inclusion": {KeyScope.READ, KeyScope.FULL},
 }
 
 

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
-from billing.catalog.domain.entitlements import entitlements_document, read_entitlements
+from billing.catalog.domain.entitlements import (
+    entitlements_document,
+    read_entitlements,
+    refuse_mixed_entitlements,
+)
 from billing.catalog.domain.faults import PlanFaults
 from billing.catalog.domain.fields import Faults, Fields
 from billing.catalog.domain.price import (
@@ -67,6 +71,7 @@ def _read_plan(fields: Fields, *, known_meters: KnownMeters | None) -> PlanTerms
     is_private = fields.flag("private", default=False)
     entitlements = read_entitlements(fields)
     prices = _read_prices(fields, known_meters=known_meters)
+    refuse_mixed_entitlements(fields, entitlements, prices)
     minimum = fields.optional_figure("minimum")
     maximum = fields.optional_figure("maximum")
     refuse_minimum_above_maximum(fields, minimum, maximum)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from billing.catalog.domain.charges import charge_document, read_charge
+from billing.catalog.domain.entitlements import entitlements_document, read_entitlements
 from billing.catalog.domain.faults import PlanFaults
 from billing.catalog.domain.fields import Faults, Fields, is_plain_text
 from billing.catalog.domain.taxes import read_tax, tax_document
@@ -98,6 +99,13 @@ def read_price(
             fields.refuse(
                 name, "needs_addon", "says how add-ons go together; write addon or remove it."
             )
+    if is_metered and not addon:
+        fields.refuse(
+            "entitlements",
+            "needs_held",
+            "says what holding the price allows, but this one is priced by usage and not held; write "
+            "them at the plan.",
+        )
     terms = PriceTerms(
         key=key,
         charge=charge,
@@ -115,6 +123,7 @@ def read_price(
         ),
         group=group,
         tax=read_tax(fields),
+        entitlements=read_entitlements(fields, of_price=True),
     )
     fields.refuse_unknown()
     return replace(terms, document=price_document(terms))
@@ -154,6 +163,8 @@ def price_document(terms: PriceTerms) -> dict[str, object]:
     if terms.stacking is not (Stacking.REPLACE if terms.group else Stacking.ADD):
         told["stacking"] = terms.stacking.value
     told.update(tax_document(terms.tax))
+    if terms.entitlements:
+        told["entitlements"] = entitlements_document(terms.entitlements)
     return told
 
 
