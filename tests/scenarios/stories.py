@@ -55,7 +55,7 @@ def beginning(plan: str, day: str = "03-01", **fields: Any) -> list[dict[str, An
     ]
 
 
-def told(story: Mapping[str, Any], folder: Path) -> tuple[str, int]:
+def told(story: Mapping[str, Any] | Sequence[Mapping[str, Any]], folder: Path) -> tuple[str, int]:
     """What the command prints, and its exit status."""
     file = folder / "story.json"
     file.write_text(json.dumps(story), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Stories of time: what falls due happens at its instant, in order, and nothing is kept."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,17 @@ def test_the_same_story_gives_the_same_bytes_beside_a_busy_world(tmp_path: Path)
         assert list(Tenant.objects.values_list("key", flat=True)) == ["acme"]
         assert not Invoice.objects.exists()
         assert Subscription.objects.get().next_boundary_at == Subscription.objects.get().starts_at
+
+
+def test_a_list_of_stories_gives_the_list_of_their_results(tmp_path: Path) -> None:
+    good = a_story(*beginning("pro"), at("05-01", "advance"), plans=[PRO])
+    bad = a_story(*beginning("pro"), at("03-02", "pay", invoice=7), plans=[PRO])
+    alone = [json.loads(told(story, tmp_path)[0]) for story in (good, bad)]
+
+    printed, status = told([good, bad, good], tmp_path)
+    assert (json.loads(printed), status) == ([*alone, alone[0]], 1)
+    printed, status = told([good], tmp_path)
+    assert (json.loads(printed), status) == ([alone[0]], 0)
 
 
 @pytest.mark.parametrize(

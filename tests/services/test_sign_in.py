@@ -16,7 +16,9 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
+from django.utils.module_loading import import_string
 
+from config import settings as configured
 from kernel import clock
 from tenants.domain import Role
 from tenants.models import ApiKey, Member, SharedMemory, User
@@ -55,6 +57,17 @@ def test_password_leads_to_the_start_page_and_on(client: Client, owner: User) ->
     assert sign_in(client) == "/"
     assert client.get("/")["Location"] == reverse("portal:tenants")
     assert client.get(reverse("portal:tenants"))["Location"] == "/portal/acme/"
+
+
+def test_the_service_keeps_passwords_as_costly_argon2_hashes() -> None:
+    (hasher,) = configured.PASSWORD_HASHERS
+    encoded = import_string(hasher)().encode("correct horse", "a-grain-of-salt")
+
+    told = re.match(r"argon2\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$", encoded)
+    assert told is not None
+    # OWASP's password storage page: at least 19 MiB and two rounds.
+    assert int(told[1]) >= 19 * 1024
+    assert int(told[2]) >= 2
 
 
 def test_wrong_password_comes_back(client: Client, owner: User) -> None:

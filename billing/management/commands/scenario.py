@@ -14,7 +14,8 @@ class Command(SummitCommand):
     help = (
         "Play a story with a clock of its own: tenants, usage, changes and payments go through the "
         "services that bill. Prints the documents, balances and subscriptions that come of it; "
-        "keeps nothing. An impossible step is told with its place in the file."
+        "keeps nothing. An impossible step is told with its place in the story. A list of stories "
+        "is played one by one, each in a world of its own, and gives the list of their results."
     )
     always_json = True
 
@@ -23,18 +24,23 @@ class Command(SummitCommand):
 
     def handle(self, *args: Any, file: str, **options: Any) -> None:
         document = read_json(file)
-        try:
-            self.emit(play_story(story=read_story(document)))
-        except StepFault as fault:
-            error: dict[str, Any] = {
-                "step": fault.step,
-                "code": fault.code,
-                "message": fault.message,
-            }
-            faults = getattr(fault.cause, "faults", ())
-            if faults:
-                error["faults"] = [
-                    {"path": each.path, "code": each.code, "message": each.message}
-                    for each in faults
-                ]
-            self.emit({"error": error}, failed=True)
+        if isinstance(document, list):
+            results = [_result(story) for story in document]
+            self.emit(results, failed=any("error" in each for each in results))
+        else:
+            result = _result(document)
+            self.emit(result, failed="error" in result)
+
+
+def _result(document: object) -> dict[str, Any]:
+    """What came of the story, or at which step it could not go on and why."""
+    try:
+        return play_story(story=read_story(document))
+    except StepFault as fault:
+        error: dict[str, Any] = {"step": fault.step, "code": fault.code, "message": fault.message}
+        faults = getattr(fault.cause, "faults", ())
+        if faults:
+            error["faults"] = [
+                {"path": each.path, "code": each.code, "message": each.message} for each in faults
+            ]
+        return {"error": error}
