@@ -141,6 +141,7 @@ class Watermark(models.Model):
     """All local days of the tenant before `closed_until` are closed, with usage or without.
 
     The row is also the lock between roll-up (share) and close (update). Null: nothing is closed.
+    `moved_from` is what `closed_until` was before it was moved last: a close digests the days between.
     """
 
     web_access = "read"
@@ -149,6 +150,7 @@ class Watermark(models.Model):
     tenant_id = models.UUIDField(primary_key=True)
     closed_until = models.DateField(null=True)
     moved_at = models.DateTimeField(null=True)
+    moved_from = models.DateField(null=True)
 
     class Meta:
         db_table = "metering_watermark"

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -217,6 +218,40 @@ def test_a_close_waits_for_a_roll_up_and_counts_it() -> None:
         (day,) = closed_days(tenant_ids=[tenant.id], from_day=LAST, to_day=date(2026, 4, 1))
         assert day.rows == 2
         assert changed_closed_days() == []
+
+
+def test_one_close_serves_tenants_that_are_new_known_folded_and_pending() -> None:
+    """Whose watermark is missing is closed as it is made, but not before what is pending is counted;
+    the days of a second close begin where the first ended."""
+    tenants = {name: a_tenant(name, apps=(f"{name}-app",)) for name in ("new", "folded", "known")}
+    for name in ("folded", "known"):
+        send(tenants[name].id, [message("1", "a", EVENING, app=f"{name}-app")], now=EVENING)
+    roll_up_pending(now=EVENING)
+    close(MIDNIGHT, tenant_ids=[tenants["known"].id])
+    pending = a_tenant("pending", apps=("pending-app",))
+    send(pending.id, [message("1", "a", EVENING, app="pending-app")], now=EVENING)
+    nothing_yet = close(MIDNIGHT - timedelta(days=1))
+
+    closed = close(MIDNIGHT)
+
+    assert nothing_yet == ClosedDays(tenants=3, days=0)
+    assert closed == ClosedDays(tenants=3, days=2)
+    following = MIDNIGHT + timedelta(hours=3)
+    for name in ("known", "folded"):
+        send(tenants[name].id, [message("2", "b", following, app=f"{name}-app")], now=following)
+    assert close(MIDNIGHT + timedelta(days=1)) == ClosedDays(tenants=4, days=2)
+    with system_scope(purpose="test"):
+        days = closed_days(
+            tenant_ids=[each.id for each in (*tenants.values(), pending)],
+            from_day=date(2026, 3, 1),
+            to_day=date(2026, 5, 1),
+        )
+        assert Counter(day.day for day in days) == {LAST: 3, date(2026, 4, 1): 2}
+        assert changed_closed_days() == []
+        recorded = corrections(
+            tenant_ids=[pending.id], recorded_from=EVENING, recorded_to=following
+        )
+        assert recorded == []
 
 
 def test_the_schedule_closes_every_quarter_of_an_hour() -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from kernel.period import local_day
 from metering.days.domain import closable_until
-from metering.ingest.domain.array_literals import plain_array
+from metering.ingest.domain.array_literals import plain_array, text_array
 from metering.rollup.services.roll_up import roll_up
 from tenants.models import Tenant
 from work.connections import cursor
@@ -41,33 +41,61 @@ def close_days(
     `force`.
     `until` None means all that are over, `tenant_ids` None all tenants.
     """
-    wait = timedelta(0) if force else settling
-    tenants = Tenant.objects.all()
-    if tenant_ids is not None:
-        tenants = tenants.filter(id__in=list(tenant_ids))
-    bounds: dict[str, date] = {}
-    wanted: list[tuple[UUID, date]] = []
-    for tenant_id, zone in tenants.order_by("id").values_list("id", "timezone"):
-        bound = bounds.get(zone)
-        if bound is None:
-            over = closable_until(now=now, settling=wait, zone=zone)
-            bound = bounds[zone] = over if until is None else min(over, until)
-        wanted.append((tenant_id, bound))
-    held = _held_from()
-    if held:
-        zones = dict(tenants.filter(id__in=held).values_list("id", "timezone"))
-        wanted = [
-            (
-                tenant_id,
-                min(bound, local_day(held[tenant_id], ZoneInfo(zones[tenant_id])))
-                if tenant_id in zones
-                else bound,
-            )
-            for tenant_id, bound in wanted
-        ]
-    if not wanted:
-        return ClosedDays(tenants=0, days=0)
-    return _close(wanted, now=now)
+    asked = _asked(
+        now=now,
+        until=until,
+        settling=timedelta(0) if force else settling,
+        tenant_ids=tenant_ids,
+    )
+    return ClosedDays(tenants=0, days=0) if asked is None else _close(asked)
+
+
+def _asked(
+    *, now: datetime, until: date | None, settling: timedelta, tenant_ids: Sequence[UUID] | None
+) -> dict[str, Any] | None:
+    """The tenants in the order of their ids and up to which day each is closed, as arrays in text: a
+    hundred thousand of them pass through without becoming objects here. None: there are none."""
+    values: dict[str, Any] = {
+        "only": None if tenant_ids is None else plain_array(tenant_ids),
+        "now": now,
+    }
+    with cursor() as execution:
+        execution.execute(
+            "SELECT DISTINCT timezone FROM tenants_tenant"
+            " WHERE %(only)s::uuid[] IS NULL OR id = ANY (%(only)s::uuid[])",
+            values,
+        )
+        bounds = {}
+        for (zone,) in execution.fetchall():
+            over = closable_until(now=now, settling=settling, zone=zone)
+            bounds[zone] = over if until is None else min(over, until)
+        held = _held_from()
+        zones = dict(Tenant.objects.filter(id__in=held).values_list("id", "timezone"))
+        execution.execute(
+            """
+            SELECT count(*), array_agg(id ORDER BY id)::text, array_agg(bound ORDER BY id)::text
+              FROM (
+                SELECT tenant.id, least(bound, held_from) AS bound
+                  FROM tenants_tenant tenant
+                  JOIN unnest(%(zones)s::text[], %(bounds)s::date[]) AS zone (timezone, bound)
+                       USING (timezone)
+                  LEFT JOIN unnest(%(held)s::uuid[], %(from)s::date[]) AS held (id, held_from)
+                       ON held.id = tenant.id
+                 WHERE %(only)s::uuid[] IS NULL OR tenant.id = ANY (%(only)s::uuid[])
+            ) AS asked
+            """,
+            {
+                **values,
+                "zones": text_array(bounds),
+                "bounds": plain_array(bounds.values()),
+                "held": plain_array(zones),
+                "from": plain_array(
+                    local_day(held[tenant_id], ZoneInfo(zone)) for tenant_id, zone in zones.items()
+                ),
+            },
+        )
+        count, tenants, days = execution.fetchone()
+    return {"count": count, "tenants": tenants, "bounds": days, "now": now} if count else None
 
 
 def _held_from() -> dict[UUID, datetime]:
@@ -86,44 +114,76 @@ def _held_from() -> dict[UUID, datetime]:
         return {UUID(str(tenant_id)): held_from for tenant_id, held_from in execution.fetchall()}
 
 
-def _close(wanted: Sequence[tuple[UUID, date]], *, now: datetime) -> ClosedDays:
-    asked: dict[str, Any] = {
-        "tenants": plain_array(tenant_id for tenant_id, _ in wanted),
-        "bounds": plain_array(bound for _, bound in wanted),
-        "now": now,
-    }
+_ASKED: Final = """
+    asked AS MATERIALIZED (
+        SELECT * FROM unnest(%(tenants)s::uuid[], %(bounds)s::date[]) AS asked (tenant_id, bound)
+    )"""
+_LOCKED: Final = """
+    locked AS MATERIALIZED (
+        SELECT watermark.tenant_id, bound
+          FROM metering_watermark watermark JOIN asked USING (tenant_id)
+         WHERE closed_until IS NULL OR closed_until < bound
+         ORDER BY watermark.tenant_id FOR UPDATE OF watermark
+    )"""
+
+
+def _close(asked: dict[str, Any]) -> ClosedDays:
+    """Move the watermarks, then take the digests of the days that they passed.
+
+    A batch that was committed before is pending or folded: whose tenant has one that is pending, or is
+    being folded by another runner, is waited for and folded here. Locks are taken in the order of
+    roll-up: missing watermarks are made first, then all that are due are locked by tenant.
+    """
     with cursor() as execution:
         execution.execute(
-            """
-            INSERT INTO metering_watermark (tenant_id)
-            SELECT asked.tenant_id FROM unnest(%(tenants)s::uuid[]) AS asked (tenant_id)
-             WHERE NOT EXISTS (
-                SELECT 1 FROM metering_watermark w WHERE w.tenant_id = asked.tenant_id)
-             ORDER BY 1
-            ON CONFLICT DO NOTHING
-            """,
+            f"""
+            WITH {_ASKED}
+            SELECT array_agg(DISTINCT tenant_id)
+              FROM metering_batch
+             WHERE rolled_up_at IS NULL AND tenant_id IN (SELECT tenant_id FROM asked)
+            """,  # noqa: S608  # nothing from outside
             asked,
         )
+        pending: list[UUID] = execution.fetchone()[0] or []
         execution.execute(
-            """
-            SELECT watermark.tenant_id, bound
-              FROM metering_watermark watermark
-              JOIN unnest(%(tenants)s::uuid[], %(bounds)s::date[]) AS asked (tenant_id, bound)
-                   USING (tenant_id)
-             WHERE closed_until IS NULL OR closed_until < bound
-             ORDER BY watermark.tenant_id FOR UPDATE OF watermark
-            """,
-            asked,
+            f"""
+            WITH {_ASKED}, made AS (
+            INSERT INTO metering_watermark (tenant_id, closed_until, moved_at)
+            SELECT tenant_id, CASE WHEN waits THEN NULL ELSE bound END,
+                   CASE WHEN waits THEN NULL ELSE %(now)s END
+              FROM (
+                SELECT asked.tenant_id, bound, asked.tenant_id = ANY (%(pending)s::uuid[]) AS waits
+                  FROM asked LEFT JOIN metering_watermark known USING (tenant_id)
+                 WHERE known.tenant_id IS NULL
+              ) AS missing
+             ORDER BY tenant_id
+            ON CONFLICT DO NOTHING RETURNING closed_until
+            ) SELECT count(closed_until) FROM made
+            """,  # noqa: S608  # nothing from outside
+            {**asked, "pending": plain_array(pending)},
         )
-        due = execution.fetchall()
-        if not due:
+        (tenants,) = execution.fetchone()
+        if pending:
+            execution.execute(
+                f"WITH {_ASKED}, {_LOCKED} SELECT count(*) FROM locked",  # noqa: S608  # as above
+                asked,
+            )
+            roll_up(now=asked["now"], tenant_ids=pending, most_events=None, wait=True)
+        if tenants < asked["count"]:
+            execution.execute(
+                f"""
+                WITH {_ASKED}, {_LOCKED}
+                UPDATE metering_watermark watermark
+                   SET moved_from = closed_until, closed_until = bound, moved_at = %(now)s
+                  FROM locked WHERE locked.tenant_id = watermark.tenant_id
+                """,  # noqa: S608  # nothing from outside
+                asked,
+            )
+            tenants += execution.rowcount
+        if not tenants:
             return ClosedDays(tenants=0, days=0)
-        roll_up(now=now, tenant_ids=[row[0] for row in due], most_events=None, wait=True)
-        closing: dict[str, Any] = {
-            "tenants": plain_array(row[0] for row in due),
-            "bounds": plain_array(row[1] for row in due),
-            "now": now,
-        }
+        # Those that were moved by now, told by the instant. A close of the same instant has digested
+        # its own already.
         execution.execute(
             """
             INSERT INTO metering_day_close (tenant_id, day, closed_at, rows, digest)
@@ -131,22 +191,13 @@ def _close(wanted: Sequence[tuple[UUID, date]], *, now: datetime) -> ClosedDays:
                    sha256(convert_to(string_agg(
                        concat_ws(' ', app_id, meter, kind, trim_scale(value)), E'\n'
                        ORDER BY app_id, meter, kind), 'UTF8'))
-              FROM unnest(%(tenants)s::uuid[], %(bounds)s::date[]) AS closing (tenant_id, bound)
-              JOIN metering_watermark watermark USING (tenant_id)
+              FROM metering_watermark watermark
               JOIN metering_daily_usage usage USING (tenant_id)
-             WHERE usage.day < closing.bound
-               AND (watermark.closed_until IS NULL OR usage.day >= watermark.closed_until)
+             WHERE watermark.moved_at = %(now)s AND usage.day < watermark.closed_until
+               AND (watermark.moved_from IS NULL OR usage.day >= watermark.moved_from)
              GROUP BY tenant_id, usage.day
+            ON CONFLICT DO NOTHING
             """,
-            closing,
+            asked,
         )
-        days = execution.rowcount
-        execution.execute(
-            """
-            UPDATE metering_watermark watermark SET closed_until = bound, moved_at = %(now)s
-              FROM unnest(%(tenants)s::uuid[], %(bounds)s::date[]) AS closing (tenant_id, bound)
-             WHERE watermark.tenant_id = closing.tenant_id
-            """,
-            closing,
-        )
-    return ClosedDays(tenants=len(due), days=days)
+        return ClosedDays(tenants=tenants, days=execution.rowcount)
