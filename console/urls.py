@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from console.finance import invoices, late_usage, overview, payments
+from console.finance import balance, invoices, late_usage, overview, payments
 from console.operations import gateways, meters, partitions, runs
 from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
 from console.search import search
@@ -15,6 +15,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tenants/", tenants.tenant_list, name="tenants"),
     path("tenants/<str:tenant_key>/", tenants.tenant, name="tenant"),
     path("tenants/<str:tenant_key>/terms/", terms.terms, name="terms"),
+    path("tenants/<str:tenant_key>/balance/", balance.balance, name="balance"),
+    path("tenants/<str:tenant_key>/balance/grant/", balance.grant, name="grant"),
     path("tenants/<str:tenant_key>/change/", subscription.change, name="change_subscription"),
     path(
         "tenants/<str:tenant_key>/changes/<uuid:change_id>/",

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from portal import home, invoices, keys, members, payment, plan, plan_change, proof, usage
+from portal import balance, home, invoices, keys, members, payment, plan, plan_change, proof, usage
 
 app_name = "portal"
 
@@ -30,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         payment.paid,
         name="paid",
     ),
+    path("<str:tenant_key>/balance/", balance.balance, name="balance"),
     path("<str:tenant_key>/keys/", keys.key_list, name="keys"),
     path("<str:tenant_key>/keys/<uuid:key_id>/revoke", keys.revoke, name="revoke_key"),
     path("<str:tenant_key>/members/", members.member_list, name="members"),

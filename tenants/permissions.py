@@ -23,6 +23,9 @@ class StaffAction(StrEnum):
     SUBSCRIPTIONS_CHANGE = "subscriptions.change"
     INVOICES_VIEW = "invoices.view"
     PAYMENTS_RECORD = "payments.record"
+    BALANCES_GRANT = "balances.grant"
+    TAXES_VIEW = "taxes.view"
+    TAXES_CHANGE = "taxes.change"
     LATE_USAGE_SET = "late_usage.set"
     LEDGER_VIEW = "ledger.view"
     RUNS_VIEW = "runs.view"
@@ -61,6 +64,9 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     ),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.BALANCES_GRANT: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.TAXES_VIEW: _ALL_STAFF,
+    StaffAction.TAXES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),
     StaffAction.RUNS_VIEW: frozenset(

@@ -208,6 +208,16 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "quarter": _("Quarter"),
         "year": _("Year"),
     },
+    "balance": {
+        "cash": _("Cash"),
+        "gift": _("Gift"),
+        "voucher": _("Voucher"),
+    },
+    "balance_origin": {
+        "grant": _("Granted by staff"),
+        "payment": _("Payment above what was owed"),
+        "credit_note": _("Credit note"),
+    },
     "quota": {
         "hard": _("hard limit"),
         "soft": _("soft limit"),

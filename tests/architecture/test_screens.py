@@ -91,6 +91,8 @@ def test_nobody_else_may_do_anything() -> None:
 def test_an_auditor_changes_nothing() -> None:
     changing = {
         StaffAction.LATE_USAGE_SET,
+        StaffAction.BALANCES_GRANT,
+        StaffAction.TAXES_CHANGE,
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,
         StaffAction.PLANS_CHANGE,

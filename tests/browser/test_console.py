@@ -174,3 +174,27 @@ def test_session_that_ended_leads_a_fetched_part_to_the_sign_in_page(
     page.get_by_role("link", name="2", exact=True).click()
     page.wait_for_url(re.compile("/accounts/login/"))
     assert page.locator("h1").count() == 1
+
+
+def test_a_balance_is_granted_by_keyboard_after_a_look(
+    sign_in: SignIn, watch: Watch, world: World
+) -> None:
+    watch.expect(422)
+    page = sign_in(world.staff, width=375)
+    page.goto("/console/tenants/beta/balance/")
+    page.get_by_role("link", name="Grant a balance").press("Enter")
+    page.get_by_label("Amount").fill("50.00")
+    page.get_by_label("Kind").select_option("voucher")
+    page.get_by_label("Only these apps").fill("nobodys")
+    page.get_by_label("Reason").fill("apology")
+    page.keyboard.press("Enter")
+    expect(page.locator(".field-errors")).to_contain_text("nobodys")
+    expect(page.get_by_label("Amount")).to_have_value("50.00")
+    page.get_by_label("Only these apps").fill("")
+    page.get_by_role("button", name="Look at it").press("Enter")
+    expect(page.locator("main")).to_contain_text("Grant this?")
+    expect(page.locator("main")).to_contain_text("CN¥50.00")
+    page.get_by_role("button", name="Grant it").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The balance is granted.")
+    expect(page.locator(".figures")).to_contain_text("CN¥50.00")
+    expect(page.locator("#list")).to_contain_text("Voucher")
