@@ -146,8 +146,11 @@ def typical_payers(*, old: PlanTerms | None, new: PlanTerms) -> Payers:
             _payer(
                 name=_("larger than %(percent)s %%")
                 % {"percent": formats.quantity_text(tenant.percent, language=language)},
-                note=_("%(messages)s messages a day")
-                % {"messages": formats.quantity_text(tenant.messages, language=language)},
+                note=_("%(messages)s messages a day, %(users)s different users a month")
+                % {
+                    "messages": formats.quantity_text(tenant.messages, language=language),
+                    "users": formats.quantity_text(tenant.month_users, language=language),
+                },
                 users=Decimal(tenant.users),
                 old=before,
                 new=after,

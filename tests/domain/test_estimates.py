@@ -24,7 +24,8 @@ from billing.estimates.domain.typical import (
     typical_usage,
 )
 from billing.rating.terms import PlanTerms
-from billing.rating.usage import UsageKey
+from billing.rating.usage import CountedUsage, Usage, UsageKey, UsersKey
+from kernel.money import Money
 from tests.factories import EVERYTHING, STANDARD
 
 JUNE = tuple(date(2026, 6, 1) + timedelta(days=n) for n in range(30))
@@ -66,6 +67,77 @@ def test_messages_are_split_over_the_kinds_that_prices_name_and_none_is_lost() -
     assert set(kinds) == {"group", "room"}
     assert sum(sum(values.values()) for values in kinds.values()) == 15 * 30 * 11
     assert all(abs(kinds["group"][day] - kinds["room"][day]) <= 1 for day in JUNE)
+
+
+def different(usage: Usage, *stretches: tuple[date, date], meter: str = "mau") -> int | None:
+    assert isinstance(usage, CountedUsage)
+    return usage.users[UsersKey(app=APP, meter=meter, stretches=stretches)]
+
+
+@pytest.mark.parametrize("users", [tenant.users for tenant in TYPICAL_TENANTS])
+def test_everybody_comes_within_a_month_and_a_days_users_are_its_value(users: int) -> None:
+    usage = typical_usage(users=users, days=JUNE)
+    days = usage[UsageKey(app=APP, meter="dau")]
+    assert usage[UsageKey(app=APP, meter="mau")] == days
+    assert different(usage, (JUNE[0], date(2026, 7, 1))) == 3 * users
+    for day in JUNE:
+        assert different(usage, (day, day + timedelta(days=1))) == days[day]
+    assert different(usage, (date(2026, 5, 1), JUNE[0])) == 0
+
+
+@pytest.mark.parametrize("users", [2, 11, 63, 300])
+def test_different_users_agree_with_counting_them_one_by_one(users: int) -> None:
+    usage = typical_usage(users=users, days=JUNE)
+    days = usage[UsageKey(app=APP, meter="dau")]
+    size = 3 * users
+    present = {
+        day: {(size * index // 30 + place) % size for place in range(int(days[day]))}
+        for index, day in enumerate(JUNE)
+    }
+    for first in range(0, 30, 4):
+        for end in range(first + 1, 31, 3):
+            shown = JUNE[first:end]
+            # With a gap, as after a pause.
+            later = JUNE[28:]
+            seen = set().union(*(present[day] for day in {*shown, *later}))
+            stretches = ((shown[0], shown[-1] + timedelta(days=1)), (later[0], date(2026, 7, 1)))
+            assert different(usage, *stretches) == len(seen)
+
+
+def test_a_price_on_different_users_is_rated_for_every_typical_tenant() -> None:
+    """0.05 for each of 3 x 4,365 users above 10,000: 3,095 x 0.05 = 154.75, and the base of 199."""
+    plan = terms(
+        prices=[
+            {"key": "base", "model": "flat", "amount": "199", "timing": "in_advance"},
+            {
+                "key": "mau",
+                "meter": "mau",
+                "period_aggregation": "distinct",
+                "included": "10000",
+                "model": "per_unit",
+                "unit_price": "0.05",
+            },
+        ]
+    )
+    period = sample_period(plan)
+    assert period is not None
+    costs = [
+        period_cost(
+            terms=plan,
+            period=period,
+            zone=UTC,
+            usage=typical_usage(users=tenant.users, days=period.days(UTC)),
+            apps=(APP,),
+        )
+        for tenant in TYPICAL_TENANTS
+    ]
+    assert all(not cost.refusal for cost in costs)
+    assert str(costs[6].amount) == "353.75 CNY"
+    curve = plan_curve(plan, users=plan_users([plan]))
+    assert len(curve.points) > 1
+    assert curve.points[0].amount == Money.of("199.00", "CNY")
+    # The sizes reach past where the included users are used up: 10,000 / 3 on a mean day.
+    assert max(point.amount for point in curve.points) > Money.of("199.00", "CNY")
 
 
 def test_a_period_costs_its_fees_in_advance_and_its_usage_in_arrears() -> None:

@@ -11,7 +11,14 @@ from fractions import Fraction
 from typing import Final
 
 from billing.estimates.domain.costs import UTC, period_cost, sample_period
-from billing.estimates.domain.typical import APP, MESSAGES_A_USER, kinds_named, typical_usage
+from billing.estimates.domain.typical import (
+    APP,
+    MESSAGES_A_USER,
+    USERS_A_MONTH,
+    kinds_named,
+    typical_usage,
+)
+from billing.rating.aggregations import EventPeriodAggregation
 from billing.rating.charges import Model
 from billing.rating.charges.package import PackageTerms
 from billing.rating.charges.per_unit import PerUnitTerms
@@ -168,6 +175,8 @@ def _round_up(step: Fraction) -> Fraction:
 def _a_user(price: PriceTerms) -> Fraction:
     """How much of the price's quantity one user makes in a month."""
     metering = price.metering
+    if metering is not None and metering.period_aggregation is EventPeriodAggregation.DISTINCT:
+        return Fraction(USERS_A_MONTH)
     each = MESSAGES_A_USER if metering is not None and metering.meter == "messages" else 1
     is_summed = metering is not None and metering.period_aggregation.value in _SUMMED
     return Fraction(each * (_DAYS_A_MONTH if is_summed else 1))
