@@ -1,6 +1,7 @@
 """The topics' models, gathered for Django: one app, one migration history."""
 
 from billing.catalog.models import Plan, PlanOffer, PlanVersion
+from billing.discounts.models import Coupon
 from billing.invoicing.models import (
     BillingRun,
     CreditNote,
@@ -18,6 +19,7 @@ from billing.subscriptions.models import (
     PlanMigration,
     Subscription,
     SubscriptionChange,
+    SubscriptionDiscount,
     SubscriptionHolding,
     SubscriptionPause,
     SubscriptionPhase,
@@ -28,6 +30,7 @@ from billing.taxes.models import TaxRate
 __all__ = [
     "BalanceLot",
     "BillingRun",
+    "Coupon",
     "CreditNote",
     "CreditNoteLine",
     "Invoice",
@@ -45,6 +48,7 @@ __all__ = [
     "Seller",
     "Subscription",
     "SubscriptionChange",
+    "SubscriptionDiscount",
     "SubscriptionHolding",
     "SubscriptionPause",
     "SubscriptionPhase",

@@ -183,6 +183,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "pause": _("Pause"),
         "resume": _("Resume"),
         "end_trial": _("End the trial"),
+        "apply_coupon": _("Redeem a coupon"),
     },
     "change_when": {"now": _("now"), "period_end": _("when the period ends")},
     "conversion": {

@@ -243,6 +243,7 @@ class _Reading:
             yield _("Times %(share)s, the served share of the period") % {
                 "share": working["proration"]
             }
+        yield from self._discounts()
         if "maximum" in working and "exact" in working:
             yield _("At most %(amount)s") % {"amount": self._price(working["maximum"])}
         if "minimum" in working and "exact" in working:
@@ -265,6 +266,22 @@ class _Reading:
             }
         yield from self._settled(line)
 
+    def _discounts(self) -> Iterator[str]:
+        """Each discount in its order; bounds come after them."""
+        for each in self.working.get("discounts") or self.working.get("after_discounts") or ():
+            match each["type"]:
+                case "percentage":
+                    off = _("%(percent)s %%") % {"percent": self._number(each["value"])}
+                case "usage":
+                    off = _("%(quantity)s free") % {"quantity": self._number(each["value"])}
+                case _:
+                    off = _("%(amount)s a period") % {"amount": self._price(each["value"])}
+            yield _("Discount %(name)s (%(off)s): %(amount)s off") % {
+                "name": each["name"],
+                "off": off,
+                "amount": self._money(each["amount"]),
+            }
+
     def _whole(self, amount: Money) -> Money:
         """The amount of which a dated change of tax made the line a part."""
         split = self.working.get("tax_split")
@@ -280,7 +297,7 @@ class _Reading:
             }
         net = line.amount - line.discount
         if line.discount:
-            yield _("Discount %(discount)s, leaves %(amount)s") % {
+            yield _("Less discounts of %(discount)s: %(amount)s") % {
                 "discount": formats.money_text(line.discount, language=self.language),
                 "amount": formats.money_text(net, language=self.language),
             }

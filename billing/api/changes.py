@@ -81,6 +81,7 @@ CHANGE: Final = record(
     version={**WHOLE, "nullable": True},
     price=NULLABLE_TEXT,
     quantity={**AMOUNT, "nullable": True},
+    coupon=NULLABLE_TEXT,
     state=one_of(*ChangeState),
     error={
         **record(code=TEXT, detail=TEXT),
@@ -140,6 +141,9 @@ class NewChange(Strict):
         required=False,
         default=None,
         help_text="How much is held from then on, or how many of an add-on come or go.",
+    )
+    coupon = serializers.CharField(
+        max_length=40, required=False, default="", help_text="Of `apply_coupon`: the code."
     )
 
 
@@ -202,7 +206,7 @@ class ChangesView(ListEndpoint):
         operation_id="change_subscription",
         summary="Change a subscription",
         description=(
-            "Another plan, quantities, add-ons, a pause, the end, or taking one of them back. It is "
+            "Another plan, quantities, add-ons, a coupon, a pause, the end, or taking one of them back. It is "
             "recorded and carried out at once in the background: read it again for its outcome, or wait "
             "for `state` to leave `pending`."
         ),
@@ -277,6 +281,7 @@ def _asked(endpoint: Endpoint) -> AskedChange:
         version=body["version"],
         price=body["price"],
         quantity=None if quantity is None else parse_decimal(quantity, field="quantity"),
+        coupon=body["coupon"],
     )
 
 
@@ -341,6 +346,7 @@ def _change(endpoint: Endpoint, row: ChangeRow) -> dict[str, Any]:
         "version": asked.version,
         "price": asked.price or None,
         "quantity": None if asked.quantity is None else plain(asked.quantity),
+        "coupon": asked.coupon or None,
         "state": row.state.value,
         "error": {"code": row.error_code, "detail": row.error_detail} if row.error_code else None,
         "documents": [

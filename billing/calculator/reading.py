@@ -216,6 +216,12 @@ class Case(Fields):
 
     def _discount(self, *, currency: str, line_keys: Collection[str] | None) -> Discount | None:
         faults_before = len(self._faults.found)
+        if line_keys is not None and self.has("type") and self.raw("type") == DiscountType.USAGE:
+            self.fault(
+                "type",
+                "unknown_discount_type",
+                "is usage, but lines have none; write percentage or fixed, or give it with a price.",
+            )
         kind = self.choice("type", DiscountType, default=None, code="unknown_discount_type")
         value = self.figure("value")
         keys = None if line_keys is None else self._chosen_keys(line_keys)

@@ -99,5 +99,5 @@ def _fits(kind: ChangeKind, held: HeldNow) -> bool:
             return not held.is_paused
         case ChangeKind.END_TRIAL:
             return held.is_on_trial
-        case ChangeKind.PLAN | ChangeKind.UNDO_CHANGE:
+        case ChangeKind.PLAN | ChangeKind.UNDO_CHANGE | ChangeKind.COUPON:
             return True

@@ -2,36 +2,30 @@
 
 `decide` answers with the subscription as it will be and the content of the documents that are issued
 at once. Previews show the answer, the services that change write it: both are the same to the cent.
-
-The rule of every document: what was billed in advance from the change day on comes back, line by line
-as it was billed, and what is held from then on is charged; both for prices with `prorate`. A price
-without is owed for a period as a whole, once.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, assert_never
 
+from billing.invoicing.change_facts import Facts
+from billing.invoicing.change_settlement import settlement
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import (
     Contract,
     Draft,
-    DraftLine,
-    HeldState,
     HeldVersion,
     bills_usage,
     draft_document,
-    draft_lines,
     final_lines,
     is_middle_of_day,
 )
 from billing.invoicing.late_usage import Adjusted, with_adjustments
+from billing.invoicing.new_discounts import with_discount
 from billing.invoicing.overrides import with_overrides
-from billing.rating.pipeline import HeldPart, rate_plan
-from billing.rating.terms import PriceTerms, Stacking, Timing
-from billing.rating.unused import taken_back_lines, unused_lines
+from billing.rating.terms import PriceTerms, Stacking
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import (
     AskedChange,
@@ -40,42 +34,14 @@ from billing.subscriptions.domain import (
     Holding,
     Pace,
     Pause,
-    ServicePeriod,
     check_holding,
 )
 from kernel.errors import Conflict, Invalid
-from kernel.money import Money
 from kernel.period import Period, local_day, local_midnight
 
 _ONE_DAY = timedelta(days=1)
 _NO_USAGE: Usage = {}
 _AHEAD: Final = 3
-
-ChargedKey = tuple[str, int, str]
-"""Plan, number of its version, price."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """A running subscription, and what was billed of its present period.
-
-    `charged` tells how much of a price was billed in advance. `is_opening_draft`: the document that
-    bills the advance of the present period is not issued yet. `new` is the version that a change of
-    plan asks for. `usage` is that of the present period.
-    """
-
-    contract: Contract
-    starts_at: datetime
-    ends_at: datetime | None
-    next_boundary_at: datetime | None
-    charged: Mapping[ChargedKey, Decimal] = field(default_factory=dict)
-    is_opening_draft: bool = False
-    new: HeldVersion | None = None
-    usage: Usage = field(default_factory=dict)
-
-    def is_on_trial(self, day: date) -> bool:
-        """Whether nothing is billed yet on the day: a trial runs, or it has not started."""
-        return day < self.contract.cadence.starts_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +78,8 @@ def decide(*, facts: Facts, asked: AskedChange, now: datetime) -> Decision:
     Raises Conflict `subscription_ends`, `same_plan`, `same_quantity`, `already_held`, `addon_not_held`,
     `already_cancelled`, `not_cancelled`, `not_started`, `nothing_planned`, `already_paused`,
     `not_paused`, `not_on_trial`, `on_trial`; Invalid `currency_mismatch`, `unknown_price`,
-    `price_is_metered`, `not_an_addon`, `addon_counts_once`, `quantity_out_of_range`.
+    `price_is_metered`, `not_an_addon`, `addon_counts_once`, `quantity_out_of_range`; of a coupon as
+    `billing.invoicing.new_discounts.with_discount`.
     """
     match asked.kind:
         case ChangeKind.PLAN:
@@ -123,6 +90,8 @@ def decide(*, facts: Facts, asked: AskedChange, now: datetime) -> Decision:
             return _changed(facts, _paused(facts, asked, now=now), asked, now=now)
         case ChangeKind.RESUME:
             return _changed(facts, _resumed(facts, asked, now=now), asked, now=now)
+        case ChangeKind.COUPON:
+            return _with_coupon(facts, asked, now=now)
         case ChangeKind.CANCEL:
             return _cancelled(facts, asked, now=now)
         case ChangeKind.UNDO_CANCEL:
@@ -309,6 +278,33 @@ def _holding(
     return replace(contract, holdings=tuple(holdings))
 
 
+def _with_coupon(facts: Facts, asked: AskedChange, *, now: datetime) -> Decision:
+    """It issues nothing; what is not billed yet of the periods that it is for is discounted."""
+    contract, new = facts.contract, facts.discount
+    if new is None:
+        raise ValueError("redeeming a coupon needs what it gives")
+    starts_on = _effective_on(facts, asked, now=now)
+    is_running = asked.when is EffectiveWhen.NOW
+    draft_at = None
+    if is_running and not facts.is_on_trial(local_day(now, contract.cadence.zone)):
+        served = contract.cadence.period_of(starts_on).served
+        starts_on = served.first_day(contract.cadence.zone)
+        draft_at = served.starts_at if facts.is_opening_draft else None
+    after = with_discount(
+        contract,
+        new,
+        starts_on=starts_on,
+        is_advance_billed=is_running and facts.is_advance_billed,
+    )
+    return Decision(
+        after=after,
+        ends_at=facts.ends_at,
+        has_ended=False,
+        next_boundary_at=facts.next_boundary_at,
+        draft_at=draft_at,
+    )
+
+
 def _paused(facts: Facts, asked: AskedChange, *, now: datetime) -> Contract:
     contract = facts.contract
     if facts.is_on_trial(local_day(now, contract.cadence.zone)):
@@ -357,7 +353,7 @@ def _changed(facts: Facts, after: Contract, asked: AskedChange, *, now: datetime
     service = before.cadence.period_of(day)
     if facts.is_opening_draft and not was_cut and service.served.first_day(zone) == day:
         return replace(planned, draft_at=service.served.starts_at)
-    draft = _settlement(facts, before, after, day=day, now=now)
+    draft = settlement(facts, before, after, day=day, now=now)
     if draft is None:
         return planned
     document = SettledDocument(
@@ -378,120 +374,6 @@ def _reason(facts: Facts, asked: AskedChange, day: date) -> str:
             return "Resumed within the period"
         case _:
             return f"Change of {asked.price}"
-
-
-def _settlement(
-    facts: Facts, before: Contract, after: Contract, *, day: date, now: datetime
-) -> Draft | None:
-    """What comes back and what is charged from the day on; None where that is nothing."""
-    zone = before.cadence.zone
-    gone, comes = before.state_on(day), after.state_on(day)
-    old = before.cadence.period_of(day)
-    unused = Period.of_days(day, old.served.end_day(zone), zone)
-    given_back = [] if gone.is_paused else _credits(before, gone, old, unused)
-    charges: list[DraftLine] = []
-    ends_on = after.cadence.ends_on
-    period = unused
-    if ends_on is None or day < ends_on:
-        new = after.cadence.period_of(day)
-        coming = Period.of_days(day, new.served.end_day(zone), zone)
-        if not comes.is_paused:
-            charges, taken_back = _charges(after, comes, new, coming, facts.charged)
-            given_back.extend(taken_back)
-            period = coming
-    if gone.version.plan_version_id == comes.version.plan_version_id:
-        given_back, charges = _without_what_stays(given_back, charges)
-    draft = Draft(
-        boundary_at=now,
-        finalize_at=now,
-        period=period,
-        currency=comes.version.terms.currency,
-        lines=(*given_back, *charges),
-        waits_for_usage=False,
-        tax_rounding=after.taxing.rounding,
-    )
-    return None if draft.is_empty else draft
-
-
-def _credits(
-    contract: Contract, state: HeldState, service: ServicePeriod, unused: Period
-) -> list[DraftLine]:
-    zone = contract.cadence.zone
-    first, day = service.served.first_day(zone), unused.first_day(zone)
-    # The last change before, on this day or an earlier one, charged what is now given back.
-    charged_from = ([first, *contract.changes_within(first, day + _ONE_DAY)])[-1]
-    lines = unused_lines(
-        terms=state.version.terms,
-        version=state.version.number,
-        period=service.full,
-        charged=Period.of_days(charged_from, unused.end_day(zone), zone),
-        unused=unused,
-        zone=zone,
-        quantities=state.quantities,
-    )
-    return draft_lines(contract, state.version, lines, timing=Timing.IN_ADVANCE)
-
-
-def _charges(
-    contract: Contract,
-    state: HeldState,
-    service: ServicePeriod,
-    coming: Period,
-    charged: Mapping[ChargedKey, Decimal],
-) -> tuple[list[DraftLine], list[DraftLine]]:
-    """What is charged, and what of whole fees that were billed for less it takes the place of."""
-    terms, number = state.version.terms, state.version.number
-    lines = rate_plan(
-        terms=terms,
-        version=number,
-        period=service.full,
-        served=coming,
-        zone=contract.cadence.zone,
-        timing=Timing.IN_ADVANCE,
-        parts=[HeldPart(period=coming, quantities=state.quantities)],
-    )
-    owed_once: dict[str, Decimal] = {}
-    replaced: dict[str, Decimal] = {}
-    for price in terms.prices:
-        billed = charged.get((terms.key, number, price.key))
-        if price.prorate or billed is None:
-            continue
-        held = state.quantities.get(price.key, Decimal(0 if price.addon else 1))
-        (replaced if held > billed else owed_once)[price.key] = billed
-    taken_back = taken_back_lines(
-        terms=terms,
-        version=number,
-        period=service.full,
-        served=coming,
-        zone=contract.cadence.zone,
-        quantities={key: billed for key, billed in replaced.items() if billed},
-    )
-    kept = [line for line in lines if line.key not in owed_once]
-    return (
-        draft_lines(contract, state.version, kept, timing=Timing.IN_ADVANCE),
-        draft_lines(contract, state.version, taken_back, timing=Timing.IN_ADVANCE),
-    )
-
-
-def _without_what_stays(
-    given_back: Sequence[DraftLine], charges: Sequence[DraftLine]
-) -> tuple[list[DraftLine], list[DraftLine]]:
-    """Of one version: without the prices that the change leaves as they are."""
-
-    def sums(lines: Sequence[DraftLine]) -> dict[str, Money]:
-        found: dict[str, Money] = {}
-        for each in lines:
-            zero = Money.zero(each.line.amount.currency)
-            found[each.line.key] = found.get(each.line.key, zero) + each.line.amount
-        return found
-
-    back, due = sums(given_back), sums(charges)
-    same = {key for key, amount in due.items() if key in back and back[key] == -amount}
-    same.update(key for key, amount in due.items() if key not in back and not amount)
-    return (
-        [each for each in given_back if each.line.key not in same],
-        [each for each in charges if each.line.key not in same],
-    )
 
 
 def _cancelled(facts: Facts, asked: AskedChange, *, now: datetime) -> Decision:
@@ -520,7 +402,7 @@ def _cancelled(facts: Facts, asked: AskedChange, *, now: datetime) -> Decision:
     # what is held changed since, each change was settled against the whole of it.
     shrinks = facts.is_opening_draft and not contract.changes_within(first, day + _ONE_DAY)
     if not shrinks:
-        credit = _settlement(facts, contract, after, day=day, now=now)
+        credit = settlement(facts, contract, after, day=day, now=now)
         if credit is not None:
             documents.append(
                 SettledDocument(

@@ -212,5 +212,6 @@ def _contract(
         apps=tuple(apps),
         holdings=history.holdings,
         pauses=history.pauses,
+        discounts=history.discounts,
         passes_last_day=history.passes_last_day,
     )

@@ -4,17 +4,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 from billing.catalog.domain import PriceOverride
+from billing.discounts.domain import (
+    HeldDiscount,
+    Offered,
+    in_proportion,
+    lessened,
+    offered,
+    on_plan,
+)
 from billing.invoicing.line_taxes import taxed
+from billing.rating.adjustments.discounts import PeriodDiscount
 from billing.rating.adjustments.document import NetLine, Settlement, settle
 from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.aggregations import EventPeriodAggregation
+from billing.rating.context import HeldPart, counted_stretches
 from billing.rating.lines import RatedLine
-from billing.rating.pipeline import HeldPart, counted_stretches, rate_plan
+from billing.rating.pipeline import rate_plan
 from billing.rating.terms import PlanTerms, PriceTerms, Timing
 from billing.rating.usage import Stretches, Usage
 from billing.subscriptions.domain import Boundary, Cadence, Holding, Pause, ServicePeriod
@@ -92,6 +104,7 @@ class Contract:
     overrides: Sequence[PriceOverride] = ()
     holdings: Sequence[Holding] = ()
     pauses: Sequence[Pause] = ()
+    discounts: Sequence[HeldDiscount] = ()
     taxing: Taxing = field(default_factory=Taxing)
     passes_last_day: bool = False
 
@@ -122,6 +135,12 @@ class Contract:
                 if parts:
                     found.add((metering.meter, counted_stretches(parts, zone)))
         return frozenset(found)
+
+    def offers_in(self, served: Period) -> tuple[Offered, ...]:
+        """The discounts of the billing period that was served then."""
+        if not self.discounts:
+            return ()
+        return offered(self.discounts, first_day=served.first_day(self.cadence.zone))
 
     def version_on(self, day: date) -> HeldVersion:
         """The version that holds on a local day; before the first one's day, the first."""
@@ -225,6 +244,22 @@ class DraftLine:
     adjusts: UUID | None = None
     tax: LineTax = NO_TAX
 
+    @property
+    def working(self) -> dict[str, Any]:
+        """All that explains the amount, ready for JSON, with the words of the description, so that any
+        language can say it."""
+        return {
+            "phrase": self.line.phrase,
+            "params": dict(self.line.params),
+            **self.line.explanation,
+            **(
+                {"discounts": [each.told() for each in self.line.discounts]}
+                if self.line.discounts
+                else {}
+            ),
+            **({"tax": self.tax.document} if self.tax.said_by else {}),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
@@ -246,7 +281,12 @@ class Draft:
         """The lines after discounts and tax, in their order, and the document's totals."""
         return settle(
             [
-                NetLine(key=each.line.key, amount=each.line.amount, tax_percent=each.tax.percent)
+                NetLine(
+                    key=each.line.key,
+                    amount=each.line.amount,
+                    tax_percent=each.tax.percent,
+                    discount=each.line.discount,
+                )
                 for each in self.lines
             ],
             currency=self.currency,
@@ -274,27 +314,14 @@ def draft_document(*, contract: Contract, boundary: Boundary, usage: Usage) -> D
     None when the plan bills nothing there. It waits for the grace if it bills usage, else it is
     issued at once (contract section 4). Raises DomainError when the terms can't rate the usage.
     """
-    zone = contract.cadence.zone
     lines = arrears_lines(contract=contract, ended=boundary.ended, usage=usage)
     parts = _arrears_parts(contract, boundary.ended)
     opened = boundary.opened
     if opened is not None:
-        day = local_day(boundary.at, zone)
-        state = contract.state_on(day)
-        if state.is_paused:
+        if contract.state_on(local_day(boundary.at, contract.cadence.zone)).is_paused:
             opened = None  # it is billed when it is resumed
-        elif state.version.terms.bills_at(Timing.IN_ADVANCE):
-            lines.extend(
-                rated_lines(
-                    contract,
-                    state.version,
-                    period=opened.full,
-                    served=opened.served,
-                    usage=usage,
-                    timing=Timing.IN_ADVANCE,
-                    parts=[HeldPart(period=opened.served, quantities=state.quantities)],
-                )
-            )
+        else:
+            lines.extend(_opening_lines(contract, opened))
     bills_arrears = bool(parts)
     waits = any(_bills_usage(held) for held, _ in parts)
     if not lines and not waits:
@@ -316,19 +343,22 @@ def arrears_lines(
     *, contract: Contract, ended: ServicePeriod | None, usage: Usage
 ) -> list[DraftLine]:
     """What a period that ended owes, each version for the days on which it held."""
+    if ended is None:
+        return []
     lines: list[DraftLine] = []
+    offers = _left_for_arrears(contract, ended)
     for held, part in _arrears_parts(contract, ended):
-        assert ended is not None  # noqa: S101  # it has parts
-        lines.extend(
-            rated_lines(
-                contract,
-                held,
-                period=ended.full,
-                served=part,
-                usage=usage,
-                timing=Timing.IN_ARREARS,
-            )
+        found = rated_lines(
+            contract,
+            held,
+            period=ended.full,
+            served=part,
+            usage=usage,
+            timing=Timing.IN_ARREARS,
+            offers=offers,
         )
+        offers = lessened(offers, (each.line for each in found))
+        lines.extend(found)
     return lines
 
 
@@ -340,31 +370,30 @@ def final_lines(
     zone = contract.cadence.zone
     first = counted.first_day(zone)
     full = replace(contract.cadence, ends_on=None).period_of(first).full
-    lines: list[DraftLine] = []
-    for held, part in contract.parts_of(counted):
-        lines.extend(
-            rated_lines(
-                contract,
-                _with(held, lambda price: not _is_recurring_arrears(price), bounds=True),
-                period=full,
-                served=part,
-                usage=usage,
-                timing=Timing.IN_ARREARS,
-            )
-        )
+    offers = _left_for_arrears(contract, ServicePeriod(full=full, served=counted))
+    parts = [
+        (_with(held, lambda price: not _is_recurring_arrears(price), bounds=True), part)
+        for held, part in contract.parts_of(counted)
+    ]
     day = local_day(ended_at, zone)
     if day > first:
-        for held, part in contract.parts_of(Period.of_days(first, day, zone)):
-            lines.extend(
-                rated_lines(
-                    contract,
-                    _with(held, _is_recurring_arrears, bounds=False),
-                    period=full,
-                    served=part,
-                    usage=usage,
-                    timing=Timing.IN_ARREARS,
-                )
-            )
+        parts.extend(
+            (_with(held, _is_recurring_arrears, bounds=False), part)
+            for held, part in contract.parts_of(Period.of_days(first, day, zone))
+        )
+    lines: list[DraftLine] = []
+    for held, part in parts:
+        found = rated_lines(
+            contract,
+            held,
+            period=full,
+            served=part,
+            usage=usage,
+            timing=Timing.IN_ARREARS,
+            offers=offers,
+        )
+        offers = lessened(offers, (each.line for each in found))
+        lines.extend(found)
     return lines
 
 
@@ -389,6 +418,42 @@ def _arrears_parts(
         for held, part in contract.parts_of(ended.served)
         if held.terms.bills_at(Timing.IN_ARREARS) and contract.served_parts(part)
     ]
+
+
+def _opening_lines(contract: Contract, opened: ServicePeriod) -> list[DraftLine]:
+    """What a period bills in advance when it begins."""
+    state = contract.state_on(opened.served.first_day(contract.cadence.zone))
+    if state.is_paused or not state.version.terms.bills_at(Timing.IN_ADVANCE):
+        return []
+    return rated_lines(
+        contract,
+        state.version,
+        period=opened.full,
+        served=opened.served,
+        usage={},
+        timing=Timing.IN_ADVANCE,
+        parts=[HeldPart(period=opened.served, quantities=state.quantities)],
+        offers=contract.offers_in(opened.served),
+    )
+
+
+def spent_when_opened(contract: Contract, opened: ServicePeriod) -> tuple[Offered, ...]:
+    """Of fixed discounts of a period what its beginning takes; all else in full."""
+    offers = contract.offers_in(opened.served)
+    left = lessened(offers, (each.line for each in _opening_lines(contract, opened)))
+    return tuple(
+        replace(each, value=each.value - rest.value) if each.is_fixed else each
+        for each, rest in zip(offers, left, strict=True)
+    )
+
+
+def _left_for_arrears(contract: Contract, ended: ServicePeriod) -> tuple[Offered, ...]:
+    """Of fixed discounts of a period what its beginning left; all else in full."""
+    offers = contract.offers_in(ended.served)
+    if not any(each.is_fixed for each in offers):
+        return offers
+    opened = contract.cadence.boundary(ended.served.starts_at).opened or ended
+    return lessened(offers, (each.line for each in _opening_lines(contract, opened)))
 
 
 def _bills_usage(held: HeldVersion) -> bool:
@@ -425,10 +490,12 @@ def rated_lines(
     usage: Usage,
     timing: Timing,
     parts: Sequence[HeldPart] | None = None,
+    offers: Sequence[Offered] = (),
 ) -> list[DraftLine]:
     """The lines of one version for the part of a period in which it held.
 
-    `parts` tell what of it counts and what was held; unless given, what the contract says.
+    `parts` tell what of it counts and what was held; unless given, what the contract says. `offers`
+    are the period's discounts, for these lines.
     """
     counted = contract.served_parts(served) if parts is None else parts
     if not counted:
@@ -443,8 +510,27 @@ def rated_lines(
         apps=contract.apps,
         timing=timing,
         parts=counted,
+        discounts=on_plan(offers, held.terms.key),
+        discounts_in_advance=_counted_in_advance(contract, held, served) if offers else (),
     )
     return draft_lines(contract, held, lines, timing=timing)
+
+
+def _counted_in_advance(
+    contract: Contract, held: HeldVersion, part: Period
+) -> tuple[PeriodDiscount, ...]:
+    """The discounts of what was billed in advance for a part of a period, where the plan's own bounds
+    count it: a fixed amount by the part's share of the days."""
+    if held.terms.minimum is None and held.terms.maximum is None:
+        return ()
+    zone = contract.cadence.zone
+    served = contract.cadence.period_of(part.first_day(zone)).served
+    share = Fraction(len(part.days(zone)), len(served.days(zone)))
+    offers = contract.offers_in(served)
+    return on_plan(
+        in_proportion(offers, min(share, Fraction(1)), currency=held.terms.currency),
+        held.terms.key,
+    )
 
 
 def draft_lines(

@@ -380,7 +380,7 @@ def _billed_rows(
         db.execute(
             """
             SELECT i.subscription_id, l.id, l.key, l.app_key, l.kind, l.period_starts_at,
-                   l.period_ends_at, l.amount_minor, l.quantity, l.explanation, l.plan_version_id,
+                   l.period_ends_at, l.amount_minor - l.discount_minor, l.quantity, l.explanation, l.plan_version_id,
                    coalesce(i.number, ''),
                    coalesce((SELECT sum(c.amount_minor) FROM billing_creditnoteline c
                               WHERE c.tenant_id = l.tenant_id

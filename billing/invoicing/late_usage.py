@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from billing.invoicing.domain import InvoiceKind
@@ -33,6 +33,8 @@ from billing.taxes.domain.rules import NO_TAX
 from kernel.decimals import exact, plain_text
 from kernel.money import Money, total
 from kernel.period import Period
+
+_OF_THE_LINE: Final = ("phrase", "params", "tax")
 
 
 class LineName(NamedTuple):
@@ -270,7 +272,7 @@ def _adjustment(
     is_last_day_passed_on: bool,
 ) -> DraftLine | None:
     nothing = Money.zero(currency)
-    due = rated.line.amount if rated else nothing
+    due = rated.line.net if rated else nothing
     before = billed.settled if billed else nothing
     difference = due - before
     if billed is not None and difference.minor < 0 < billed.credited.minor:
@@ -280,7 +282,11 @@ def _adjustment(
         return None
     version_id = rated.plan_version_id if rated else billed.plan_version_id if billed else None
     assert version_id is not None  # noqa: S101  # one of both is there
-    working: Mapping[str, Any] = rated.line.explanation if rated else {}
+    working: Mapping[str, Any] = (
+        {name: value for name, value in rated.working.items() if name not in _OF_THE_LINE}
+        if rated
+        else {}
+    )
     adjusts: dict[str, object] = {
         "invoice": billed.invoice if billed else "",
         "kind": name.kind,

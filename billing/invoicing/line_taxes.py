@@ -37,11 +37,16 @@ def taxed(
         return [(line, parts[0][0])]
     days = [(ends_on - starts_on).days for _, starts_on, ends_on in parts]
     amounts = allocate(line.amount, days)
+    taken = [allocate(each.amount, days) for each in line.discounts]
     return [
         (
             replace(
                 line,
                 amount=amount,
+                discounts=tuple(
+                    replace(each, amount=parts_of[place])
+                    for each, parts_of in zip(line.discounts, taken, strict=True)
+                ),
                 # Quantity and price are those of the whole.
                 unit_price=None,
                 period=Period.of_days(starts_on, ends_on, zone),
@@ -56,7 +61,9 @@ def taxed(
             ),
             tax,
         )
-        for (tax, starts_on, ends_on), share, amount in zip(parts, days, amounts, strict=True)
+        for place, ((tax, starts_on, ends_on), share, amount) in enumerate(
+            zip(parts, days, amounts, strict=True)
+        )
     ]
 
 

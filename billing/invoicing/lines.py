@@ -29,7 +29,11 @@ def content_hash(draft: Draft) -> bytes:
                 each.line.explanation,
                 # What a document without discounts and taxes doesn't say keeps its hash as it was.
                 *([each.tax.document] if each.tax.said_by else []),
-                *([settled.discount.minor] if settled.discount else []),
+                *(
+                    [settled.discount.minor, each.working["discounts"]]
+                    if each.line.discounts
+                    else []
+                ),
                 *([settled.tax.minor] if settled.tax else []),
             ]
             for each, settled in zip(draft.lines, draft.settlement.lines, strict=True)
@@ -63,13 +67,7 @@ def line_rows(*, invoice_id: UUID, contract: Contract, draft: Draft) -> list[Inv
             period_ends_at=each.line.period.ends_at,
             plan_version_id=each.plan_version_id,
             adjusts=each.adjusts,
-            # The words of the description go with it, so that any language can say it.
-            explanation={
-                "phrase": each.line.phrase,
-                "params": dict(each.line.params),
-                **each.line.explanation,
-                **({"tax": each.tax.document} if each.tax.said_by else {}),
-            },
+            explanation=each.working,
         )
         for position, (each, settled) in enumerate(
             zip(draft.lines, draft.settlement.lines, strict=True), start=1

@@ -83,9 +83,11 @@ def explained_price(
     share: Proration,
     explained: Explanation,
     exact_amount: Fraction,
+    exact_missing: Fraction,
     amount: Money,
 ) -> Explanation:
-    """The whole working of one line; `explained` tells where its quantity comes from."""
+    """The whole working of one line; `explained` tells where its quantity comes from. `exact_missing`
+    is what the price's minimum adds to it."""
     working: Explanation = {
         "plan": plan_key,
         "version": plan_version,
@@ -107,7 +109,7 @@ def explained_price(
         working["maximum"] = plain_text(priced.maximum)
     if priced.minimum is not None:
         working["minimum"] = plain_text(priced.minimum)
-        working["true_up"] = plain_text(priced.true_up)
+        working["true_up"] = plain_text(exact_missing)
     working["exact"] = plain_text(exact_amount)
     working["amount"] = f"{amount.amount:f}"
     working["rounding"] = _explained_rounding(amount.currency)

@@ -6,7 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
-from kernel.money import Money
+from billing.rating.adjustments.discounts import Taken
+from kernel.money import Money, total
 from kernel.period import Period
 
 
@@ -34,7 +35,7 @@ class RatedLine:
     `unit_price` is None where quantity x unit price isn't the amount (tiers, part periods).
     `exact` is the amount before rounding. `phrase` and `params` name the description for
     translation; `description` is its English. `explanation` is ready for JSON: every number is a
-    text, every date `YYYY-MM-DD`.
+    text, every date `YYYY-MM-DD`. `discounts` tell what each took off `amount`, in their order.
     """
 
     key: str
@@ -49,3 +50,14 @@ class RatedLine:
     period: Period
     app_key: str | None
     explanation: Mapping[str, object]
+    discounts: tuple[Taken, ...] = ()
+
+    @property
+    def discount(self) -> Money:
+        """What all discounts take off."""
+        return total((each.amount for each in self.discounts), currency=self.amount.currency)
+
+    @property
+    def net(self) -> Money:
+        """What is left of the amount."""
+        return self.amount - self.discount if self.discounts else self.amount

@@ -2,116 +2,63 @@
 calculator and simulations call.
 
 For each price: the days of the period are aggregated for its scope, `pricing.price_quantity` turns
-the quantity into an exact amount, and each line's amount is rounded once. Nothing here reads a
-clock or a database, and equal arguments give equal lines.
+the quantity into an exact amount, and each line's amount is rounded once. Then, in this order:
+discounts one after the other, each price's own maximum and minimum, the plan's minimum and maximum.
+Nothing here reads a clock or a database, and equal arguments give equal lines.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 from itertools import groupby
-from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from billing.rating.aggregations import (
-    Aggregated,
-    EventPeriodAggregation,
-    aggregate_days,
-    summed_by_day,
-    time_weighted_mean,
+from billing.rating.adjustments.discounts import (
+    Discount,
+    DiscountType,
+    PeriodDiscount,
+    Taken,
+    taken_from_lines,
 )
+from billing.rating.bounds import plan_bound_lines
 from billing.rating.charges import Model
+from billing.rating.context import HeldPart, RatingContext, rating_context
 from billing.rating.descriptions import described
-from billing.rating.explanation import (
-    Explanation,
-    explained_aggregation,
-    explained_plan_bound,
-    explained_price,
-)
+from billing.rating.explanation import Explanation, explained_price
 from billing.rating.lines import LineKind, RatedLine
 from billing.rating.pricing import Priced, price_quantity
-from billing.rating.proration import DayCount, Proration, proration
-from billing.rating.terms import Metering, PlanTerms, PriceTerms, Scope, Timing
-from billing.rating.usage import (
-    DailyValues,
-    Stretches,
-    Usage,
-    UsersKey,
-    different_users,
-    metered_by_app,
-)
+from billing.rating.proration import DayCount
+from billing.rating.quantities import Measured, measured_quantities
+from billing.rating.terms import Metering, PlanTerms, PriceTerms, Timing
+from billing.rating.usage import Usage
 from kernel.decimals import Exact, exact, plain_text, rounded_decimal
 from kernel.money import Money, round_amount, total
 from kernel.period import Period
 
 _NO_USAGE: Usage = {}
 _NOTHING_HELD: Mapping[str, Exact] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldPart:
-    """A stretch of a period in which nothing that is held changed.
-
-    `quantities` tells how much is held of a price (see `rate_plan`).
-    """
-
-    period: Period
-    quantities: Mapping[str, Exact] = field(default_factory=dict)
-
-    def held(self, price: PriceTerms) -> Exact:
-        """How much is held of the price: 1 unless said otherwise, and of an add-on nothing."""
-        return self.quantities.get(price.key, 0 if price.addon else 1)
-
-
 _ONE = Fraction(1)
-_ONE_DAY = timedelta(days=1)
-_SECOND = timedelta(seconds=1)
-_NOT_WEIGHED: Mapping[date, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RatingContext:
-    """What all prices of a plan share while a period is rated.
+class _Charged:
+    """What one price charges for one quantity, and the words for its line; before discounts and the
+    price's own bounds."""
 
-    `served` is the part of `period` for which the terms hold. Of it the `parts` count: usage on
-    their `days` only, and proration is their share of the whole.
-    """
-
-    plan_key: str
-    plan_version: int
-    currency: str
-    period: Period
-    served: Period
-    zone: ZoneInfo
-    day_count: DayCount
-    share: Proration
-    days: tuple[date, ...]
-    parts: tuple[HeldPart, ...]
-
-    def narrowed(self, parts: tuple[HeldPart, ...], *, served: Period) -> "RatingContext":
-        """The same for some of the parts only."""
-        if parts == self.parts and served == self.served:
-            return self
-        return replace(
-            self,
-            served=served,
-            share=_share_of(parts, self.period, self.zone, self.day_count),
-            days=_days_of(parts, self.zone),
-            parts=parts,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """A quantity with its origin: for which app (None: for the tenant), and from which days."""
-
+    price: PriceTerms
+    context: RatingContext
+    priced: Priced
+    kind: LineKind
+    phrase: str
+    params: Mapping[str, str]
     app: str | None
     quantity: Fraction
-    is_used: bool
     explained: Explanation
+
+    @property
+    def amount(self) -> Money:
+        return round_amount(self.priced.charged, self.context.currency)
 
 
 def rate_plan(
@@ -126,6 +73,8 @@ def rate_plan(
     apps: Collection[str] = (),
     quantities: Mapping[str, Exact] = _NOTHING_HELD,
     parts: Sequence[HeldPart] = (),
+    discounts: Sequence[PeriodDiscount] = (),
+    discounts_in_advance: Sequence[PeriodDiscount] = (),
 ) -> list[RatedLine]:
     """The lines of one billing period, of the prices that are billed at `timing`.
 
@@ -136,10 +85,14 @@ def rate_plan(
     `prorate` has a line for each quantity, one without is due for the most that was held, and usage
     counts on the days of the parts, that of a metered add-on while it was held.
 
+    `discounts` come off the lines in their order. A fixed amount may be spent partly by lines that are
+    billed elsewhere: its value is what is left for these. `discounts_in_advance` are those of the lines
+    billed in advance, where only their sum counts.
+
     A plan's own minimum and maximum bound all its prices of the period, the ones billed in advance
-    too; what they add or take is billed in arrears.
+    too, after discounts; what they add or take is billed in arrears.
     """
-    context = _context(
+    context = rating_context(
         plan_key=terms.key,
         plan_version=version,
         currency=terms.currency,
@@ -149,10 +102,10 @@ def rate_plan(
         day_count=terms.day_count,
         parts=tuple(parts) or (HeldPart(period=served, quantities=quantities),),
     )
-    lines = _lines_at(timing, terms, context, usage, apps)
+    lines = _lines_at(timing, terms, context, usage, apps, discounts)
     if timing is Timing.IN_ARREARS and (terms.minimum is not None or terms.maximum is not None):
-        in_advance = _lines_at(Timing.IN_ADVANCE, terms, context, usage, apps)
-        lines.extend(_plan_bound_lines(terms, context, [*in_advance, *lines]))
+        in_advance = _lines_at(Timing.IN_ADVANCE, terms, context, usage, apps, discounts_in_advance)
+        lines.extend(plan_bound_lines(terms, context, [*in_advance, *lines]))
     return lines
 
 
@@ -175,7 +128,7 @@ def rate_price(
     A price per app has a line for each app with usage, and for each other app where an amount is
     due without. `held` is how much is held of a price without a meter.
     """
-    context = _context(
+    context = rating_context(
         plan_key=plan_key,
         plan_version=plan_version,
         currency=currency,
@@ -185,47 +138,7 @@ def rate_price(
         day_count=day_count,
         parts=(HeldPart(period=served, quantities={price.key: held}),),
     )
-    return _price_lines(price, context, usage, apps)
-
-
-def _context(
-    *,
-    plan_key: str,
-    plan_version: int,
-    currency: str,
-    period: Period,
-    served: Period,
-    zone: ZoneInfo,
-    day_count: DayCount,
-    parts: tuple[HeldPart, ...],
-) -> RatingContext:
-    return RatingContext(
-        plan_key=plan_key,
-        plan_version=plan_version,
-        currency=currency,
-        period=period,
-        served=served,
-        zone=zone,
-        day_count=day_count,
-        share=_share_of(parts, period, zone, day_count),
-        days=_days_of(parts, zone),
-        parts=parts,
-    )
-
-
-def _share_of(
-    parts: tuple[HeldPart, ...], period: Period, zone: ZoneInfo, day_count: DayCount
-) -> Proration:
-    first, *others = (
-        proration(part=part.period, whole=period, zone=zone, day_count=day_count) for part in parts
-    )
-    return replace(first, part=first.part + sum(other.part for other in others))
-
-
-def _days_of(parts: tuple[HeldPart, ...], zone: ZoneInfo) -> tuple[date, ...]:
-    if len(parts) == 1:
-        return parts[0].period.days(zone)
-    return tuple(day for part in parts for day in part.period.days(zone))
+    return _discounted(_charges_of(price, context, usage, apps), (), currency=currency)
 
 
 def _lines_at(
@@ -234,52 +147,58 @@ def _lines_at(
     context: RatingContext,
     usage: Usage,
     apps: Collection[str],
+    discounts: Sequence[PeriodDiscount],
 ) -> list[RatedLine]:
-    lines: list[RatedLine] = []
-    rivals: dict[str, list[RatedLine]] = {}
+    charges: list[_Charged] = []
+    rivals: dict[str, list[_Charged]] = {}
     for price in terms.prices:
         if price.timing is not timing:
             continue
-        found = _price_lines(price, context, usage, apps)
+        found = _charges_of(price, context, usage, apps, discounts)
         if price.key in terms.max_of:
             rivals[price.key] = found
         else:
-            lines.extend(found)
+            charges.extend(found)
     if rivals:
-        lines.extend(_dearest(rivals, currency=terms.currency))
-    return lines
+        charges.extend(_dearest(rivals, currency=terms.currency))
+    return _discounted(charges, discounts, currency=terms.currency)
 
 
-def _dearest(rivals: Mapping[str, Sequence[RatedLine]], *, currency: str) -> list[RatedLine]:
-    """The lines of the price with the largest sum, the earlier on a tie; each tells of all."""
+def _dearest(rivals: Mapping[str, Sequence[_Charged]], *, currency: str) -> list[_Charged]:
+    """The charges of the price with the largest sum before discounts, the earlier on a tie; each
+    tells of all."""
     sums = {
-        key: total((line.amount for line in lines), currency=currency)
-        for key, lines in rivals.items()
+        key: total(
+            (line.amount for line in _discounted(charges, (), currency=currency)),
+            currency=currency,
+        )
+        for key, charges in rivals.items()
     }
     dearest = max(sums, key=lambda key: sums[key].minor)
     told = {key: f"{amount.amount:f}" for key, amount in sums.items()}
-    return [
-        replace(line, explanation={**line.explanation, "max_of": told}) for line in rivals[dearest]
-    ]
+    return [replace(each, explained={**each.explained, "max_of": told}) for each in rivals[dearest]]
 
 
-def _price_lines(
+def _charges_of(
     price: PriceTerms,
     context: RatingContext,
     usage: Usage,
     apps: Collection[str],
-) -> list[RatedLine]:
-    lines: list[RatedLine] = []
+    discounts: Sequence[PeriodDiscount] = (),
+) -> list[_Charged]:
+    charges: list[_Charged] = []
     if price.metering is None:
         for held, of_part in _by_quantity(price, context):
-            lines.extend(_recurring_lines(price, of_part, held))
-        return lines
+            charges.append(_recurring(price, of_part, held))
+        return charges
     parts = tuple(part for part in context.parts if part.held(price))
     if parts:
         counted = context.narrowed(parts, served=context.served)
-        for measured in _measured(price.metering, counted, usage, apps):
-            lines.extend(_usage_lines(price, price.metering, counted, measured))
-    return lines
+        for measured in measured_quantities(price.metering, counted, usage, apps):
+            charge = _by_usage(price, price.metering, counted, measured)
+            if charge is not None:
+                charges.append(charge)
+    return charges
 
 
 def _by_quantity(
@@ -310,7 +229,7 @@ def _with_gaps_counted(parts: Iterable[HeldPart]) -> Iterable[tuple[int, HeldPar
         yield gaps, part
 
 
-def _recurring_lines(price: PriceTerms, context: RatingContext, held: Exact) -> list[RatedLine]:
+def _recurring(price: PriceTerms, context: RatingContext, held: Exact) -> _Charged:
     count = exact(held)
     if price.model is Model.FLAT:
         priced = price_quantity(price, _ONE, ratio=context.share.ratio, times=count)
@@ -324,27 +243,26 @@ def _recurring_lines(price: PriceTerms, context: RatingContext, held: Exact) -> 
     if price.prorate and not context.share.is_whole:
         phrase += "_part"
         params["share"] = str(context.share)
-    explained: Explanation = {"held": plain_text(count)}
-    main = _line(
-        price,
-        context,
-        priced,
+    return _Charged(
+        price=price,
+        context=context,
+        priced=priced,
         kind=LineKind.RECURRING,
         phrase=phrase,
         params=params,
         app=None,
         quantity=count,
-        explained=explained,
+        explained={"held": plain_text(count)},
     )
-    return [main, *_true_up_lines(price, context, priced, main, app=None, explained=explained)]
 
 
-def _usage_lines(
-    price: PriceTerms, metering: Metering, context: RatingContext, measured: _Measured
-) -> list[RatedLine]:
+def _by_usage(
+    price: PriceTerms, metering: Metering, context: RatingContext, measured: Measured
+) -> _Charged | None:
+    """None where nothing was used and nothing is due."""
     priced = price_quantity(price, measured.quantity, ratio=context.share.ratio)
     if not measured.is_used and priced.total == 0:
-        return []
+        return None
     phrase = "usage"
     params = {
         "price": price.key,
@@ -358,10 +276,10 @@ def _usage_lines(
     if priced.included:
         phrase += "_above_included"
         params["included"] = plain_text(priced.included, places=6)
-    main = _line(
-        price,
-        context,
-        priced,
+    return _Charged(
+        price=price,
+        context=context,
+        priced=priced,
         kind=LineKind.USAGE,
         phrase=phrase,
         params=params,
@@ -369,278 +287,157 @@ def _usage_lines(
         quantity=priced.chargeable,
         explained=measured.explained,
     )
-    true_up = _true_up_lines(
-        price, context, priced, main, app=measured.app, explained=measured.explained
-    )
-    return [main, *true_up]
 
 
-def _measured(
-    metering: Metering, context: RatingContext, usage: Usage, apps: Collection[str]
-) -> Iterable[_Measured]:
-    """The quantities that the price is worked out for, one for each of its scope."""
-    by_app = metered_by_app(usage, metering, days=context.days)
-    is_over_time = metering.period_aggregation is EventPeriodAggregation.TIME_WEIGHTED_MEAN
-    lengths = (
-        _lengths(tuple(part.period for part in context.parts), context.zone)
-        if is_over_time
-        else _NOT_WEIGHED
-    )
-    match metering.scope:
-        case Scope.APP:
-            for app in sorted({*by_app, *apps}):
-                values = by_app.get(app, {})
-                aggregated = _aggregated(
-                    metering, context, usage, values, of={app: values}, app=app
-                )
-                yield _Measured(
-                    app=app,
-                    quantity=aggregated.value,
-                    is_used=app in by_app,
-                    explained=explained_aggregation(
-                        metering,
-                        context.days,
-                        {app: (values, aggregated)},
-                        aggregated,
-                        lengths=lengths,
-                    ),
-                )
-        case Scope.TENANT:
-            values = summed_by_day(list(by_app.values()), days=context.days)
-            aggregated = _aggregated(metering, context, usage, values, of=by_app, app=None)
-            yield _Measured(
-                app=None,
-                quantity=aggregated.value,
-                is_used=bool(by_app),
-                explained=explained_aggregation(
-                    metering,
-                    context.days,
-                    {"": (values, aggregated)},
-                    aggregated,
-                    of=by_app,
-                    lengths=lengths,
-                ),
-            )
-        case Scope.TENANT_SUM_OF_PEAKS:
-            parts = {
-                app: (
-                    values,
-                    _aggregated(metering, context, usage, values, of={app: values}, app=app),
-                )
-                for app, values in by_app.items()
-            }
-            summed = Aggregated(value=sum((part.value for _, part in parts.values()), Fraction(0)))
-            yield _Measured(
-                app=None,
-                quantity=summed.value,
-                is_used=bool(by_app),
-                explained=explained_aggregation(
-                    metering, context.days, parts, summed, of=by_app, lengths=lengths
-                ),
-            )
-        case _:
-            assert_never(metering.scope)
-
-
-def _aggregated(
-    metering: Metering,
-    context: RatingContext,
-    usage: Usage,
-    values: DailyValues,
-    *,
-    of: Mapping[str, DailyValues],
-    app: str | None,
-) -> Aggregated:
-    """The quantity of `values`, the days of the apps `of` together; `app` None: of the tenant."""
-    aggregation = metering.period_aggregation
-    match aggregation:
-        case EventPeriodAggregation.DISTINCT:
-            key = UsersKey(
-                app=app,
-                meter=metering.meter,
-                stretches=counted_stretches(context.parts, context.zone),
-            )
-            return different_users(usage, key=key, values=of)
-        case EventPeriodAggregation.TIME_WEIGHTED_MEAN:
-            return time_weighted_mean(
-                values,
-                lengths=_lengths(tuple(part.period for part in context.parts), context.zone),
-                holds_level=metering.holds_level,
-            )
-        case _:
-            return aggregate_days(aggregation, values=values, days=context.days, k=metering.k)
-
-
-def counted_stretches(parts: Iterable[HeldPart], zone: ZoneInfo) -> Stretches:
-    """The local days of the parts, those that meet as one stretch."""
-    found: list[tuple[date, date]] = []
-    for part in parts:
-        first, end = part.period.first_day(zone), part.period.end_day(zone)
-        if found and found[-1][1] == first:
-            first = found.pop()[0]
-        found.append((first, end))
-    return tuple(found)
-
-
-@lru_cache(maxsize=1024)
-def _lengths(periods: tuple[Period, ...], zone: ZoneInfo) -> Mapping[date, int]:
-    """How many seconds of each day count: 23 or 25 hours' where clocks change."""
-    lengths: dict[date, int] = {}
-    for period in periods:
-        for day in period.days(zone):
-            part = Period.of_days(day, day + _ONE_DAY, zone).intersection(period)
-            if part is not None:
-                lengths[day] = lengths.get(day, 0) + part.duration // _SECOND
-    return lengths
-
-
-def _line(
-    price: PriceTerms,
-    context: RatingContext,
-    priced: Priced,
-    *,
-    kind: LineKind,
-    phrase: str,
-    params: Mapping[str, str],
-    app: str | None,
-    quantity: Fraction,
-    explained: Explanation,
-) -> RatedLine:
-    amount = round_amount(priced.amount, context.currency)
-    shown, unit_price = _quantity_and_unit_price(priced, quantity)
-    return RatedLine(
-        key=price.key,
-        kind=kind,
-        description=described(phrase, params),
-        phrase=phrase,
-        params=params,
-        quantity=shown,
-        unit_price=unit_price,
-        exact=priced.amount,
-        amount=amount,
-        period=context.served,
-        app_key=app,
-        explanation=explained_price(
-            price,
-            priced,
-            plan_key=context.plan_key,
-            plan_version=context.plan_version,
-            share=context.share,
-            explained=explained,
-            exact_amount=priced.amount,
-            amount=amount,
-        ),
-    )
-
-
-def _quantity_and_unit_price(priced: Priced, quantity: Fraction) -> tuple[Decimal, Decimal | None]:
-    """Quantity and unit price as a document shows them; the price only where their product is
-    the exact amount."""
-    if len(priced.lines) == 1:
-        only = priced.lines[0]
-        if not only.flat_fee and only.amount == priced.amount:
-            return rounded_decimal(only.quantity), rounded_decimal(only.unit_price)
-        if not only.unit_price and quantity * only.flat_fee == priced.amount:
-            return rounded_decimal(quantity), rounded_decimal(only.flat_fee)
-    return rounded_decimal(quantity), None
-
-
-def _true_up_lines(
-    price: PriceTerms,
-    context: RatingContext,
-    priced: Priced,
-    main: RatedLine,
-    *,
-    app: str | None,
-    explained: Explanation,
+def _discounted(
+    charges: Sequence[_Charged], discounts: Sequence[PeriodDiscount], *, currency: str
 ) -> list[RatedLine]:
-    if not priced.true_up or priced.minimum is None:
-        return []
-    # So that both lines together are the rounded minimum, to the last minor unit.
-    amount = round_amount(priced.total, context.currency) - main.amount
-    phrase = "true_up" if app is None else "true_up_of_app"
-    params = {"price": price.key, "minimum": plain_text(priced.minimum, places=6)}
-    if app is not None:
-        params["app"] = app
+    """The lines of the charges: discounts one after the other, then each price's own bounds."""
+    keys = [each.price.key for each in charges]
+    left = [each.amount for each in charges]
+    taken: list[list[Taken]] = [[] for _ in charges]
+    ordered = sorted(discounts, key=lambda each: each.discount.type is not DiscountType.USAGE)
+    free: list[list[Discount]] = [[] for _ in charges]
+    for each in ordered:
+        if each.discount.type is DiscountType.USAGE:
+            parts = []
+            for place, charge in enumerate(charges):
+                if charge.price.metering is not None and each.discount.covers(charge.price.key):
+                    free[place].append(each.discount)
+                parts.append(left[place] - _with_less_used(charge, free[place]))
+        else:
+            parts = taken_from_lines(each.discount, keys=keys, left=left, currency=currency)
+        for place, part in enumerate(parts):
+            if part:
+                left[place] = left[place] - part
+                taken[place].append(
+                    Taken(
+                        id=each.id,
+                        name=each.name,
+                        type=each.discount.type,
+                        value=each.discount.value,
+                        amount=part,
+                    )
+                )
     return [
-        RatedLine(
-            key=price.key,
-            kind=LineKind.TRUE_UP,
-            description=described(phrase, params),
-            phrase=phrase,
-            params=params,
-            quantity=Decimal(1),
-            unit_price=amount.amount,
-            exact=priced.true_up,
-            amount=amount,
-            period=context.served,
-            app_key=app,
-            explanation=explained_price(
-                price,
-                priced,
-                plan_key=context.plan_key,
-                plan_version=context.plan_version,
-                share=context.share,
-                explained=explained,
-                exact_amount=priced.true_up,
-                amount=amount,
-            ),
-        )
+        line
+        for charge, discounted in zip(charges, taken, strict=True)
+        for line in _lines_of(charge, tuple(discounted))
     ]
 
 
-def _plan_bound_lines(
-    terms: PlanTerms, context: RatingContext, lines: Sequence[RatedLine]
-) -> list[RatedLine]:
-    """What the plan's minimum adds to, or its maximum takes from, the sum of the lines."""
-    reached = total((line.amount for line in lines), currency=terms.currency)
-    if terms.minimum is not None:
-        minimum = round_amount(terms.minimum, terms.currency)
-        if reached < minimum:
-            return [
-                _plan_bound_line(
-                    context, lines, minimum - reached, minimum, LineKind.TRUE_UP, "minimum"
-                )
-            ]
-    if terms.maximum is not None:
-        maximum = round_amount(terms.maximum, terms.currency)
-        if reached > maximum:
-            return [
-                _plan_bound_line(
-                    context, lines, maximum - reached, maximum, LineKind.CAP, "maximum"
-                )
-            ]
-    return []
+def _with_less_used(charge: _Charged, free: Sequence[Discount]) -> Money:
+    """What is charged where these quantities are free."""
+    if not free:
+        return charge.amount
+    priced = price_quantity(
+        charge.price,
+        charge.priced.quantity,
+        ratio=charge.context.share.ratio,
+        discounts=free,
+    )
+    return round_amount(priced.charged - sum(priced.discounts), charge.context.currency)
 
 
-def _plan_bound_line(
-    context: RatingContext,
-    lines: Sequence[RatedLine],
+def _lines_of(charge: _Charged, taken: tuple[Taken, ...]) -> list[RatedLine]:
+    """The line of a charge, capped by its price's maximum, and what is missing to its minimum."""
+    currency, priced = charge.context.currency, charge.priced
+    discount = total((each.amount for each in taken), currency=currency)
+    amount, exact_amount = charge.amount, priced.charged
+    maximum = None if priced.maximum is None else round_amount(priced.maximum, currency)
+    if maximum is not None and amount - discount > maximum:
+        # The cap holds for what is left after discounts.
+        amount = maximum + discount
+        exact_amount = exact(amount.amount) if taken else priced.amount
+    missing = Money.zero(currency)
+    if priced.minimum is not None:
+        missing = max(missing, round_amount(priced.minimum, currency) - (amount - discount))
+    exact_missing = exact(missing.amount) if taken or not missing else priced.true_up
+    main = _line(charge, amount, exact_amount, taken=taken, exact_missing=exact_missing)
+    if not missing:
+        return [main]
+    return [main, _true_up_line(charge, missing, exact_missing, taken=taken)]
+
+
+def _line(
+    charge: _Charged,
     amount: Money,
-    bound: Money,
-    kind: LineKind,
-    name: str,
+    exact_amount: Fraction,
+    *,
+    taken: tuple[Taken, ...],
+    exact_missing: Fraction,
 ) -> RatedLine:
-    params = {name: f"{bound.amount:f}"}
-    phrase = f"plan_{kind}"
+    shown, unit_price = _quantity_and_unit_price(charge, exact_amount)
     return RatedLine(
-        key=f"plan:{name}",
-        kind=kind,
+        key=charge.price.key,
+        kind=charge.kind,
+        description=described(charge.phrase, charge.params),
+        phrase=charge.phrase,
+        params=charge.params,
+        quantity=shown,
+        unit_price=unit_price,
+        exact=exact_amount,
+        amount=amount,
+        period=charge.context.served,
+        app_key=charge.app,
+        explanation=_explained(charge, amount, exact_amount, exact_missing=exact_missing),
+        discounts=taken,
+    )
+
+
+def _quantity_and_unit_price(
+    charge: _Charged, exact_amount: Fraction
+) -> tuple[Decimal, Decimal | None]:
+    """Quantity and unit price as a document shows them; the price only where their product is
+    the exact amount."""
+    if len(charge.priced.lines) == 1:
+        only = charge.priced.lines[0]
+        if not only.flat_fee and only.amount == exact_amount:
+            return rounded_decimal(only.quantity), rounded_decimal(only.unit_price)
+        if not only.unit_price and charge.quantity * only.flat_fee == exact_amount:
+            return rounded_decimal(charge.quantity), rounded_decimal(only.flat_fee)
+    return rounded_decimal(charge.quantity), None
+
+
+def _true_up_line(
+    charge: _Charged, missing: Money, exact_missing: Fraction, *, taken: tuple[Taken, ...]
+) -> RatedLine:
+    minimum = charge.priced.minimum
+    assert minimum is not None  # noqa: S101  # something is missing to it
+    phrase = "true_up" if charge.app is None else "true_up_of_app"
+    params = {"price": charge.price.key, "minimum": plain_text(minimum, places=6)}
+    if charge.app is not None:
+        params["app"] = charge.app
+    explained = _explained(charge, missing, exact_missing, exact_missing=exact_missing)
+    if taken:
+        explained["after_discounts"] = [each.told() for each in taken]
+    return RatedLine(
+        key=charge.price.key,
+        kind=LineKind.TRUE_UP,
         description=described(phrase, params),
         phrase=phrase,
         params=params,
         quantity=Decimal(1),
-        unit_price=amount.amount,
-        exact=exact(amount.amount),
+        unit_price=missing.amount,
+        exact=exact_missing,
+        amount=missing,
+        period=charge.context.served,
+        app_key=charge.app,
+        explanation=explained,
+    )
+
+
+def _explained(
+    charge: _Charged, amount: Money, exact_amount: Fraction, *, exact_missing: Fraction
+) -> Explanation:
+    return explained_price(
+        charge.price,
+        charge.priced,
+        plan_key=charge.context.plan_key,
+        plan_version=charge.context.plan_version,
+        share=charge.context.share,
+        explained=charge.explained,
+        exact_amount=exact_amount,
+        exact_missing=exact_missing,
         amount=amount,
-        period=context.served,
-        app_key=None,
-        explanation=explained_plan_bound(
-            plan_key=context.plan_key,
-            plan_version=context.plan_version,
-            name=name,
-            bound=bound,
-            lines=[(line.key, line.app_key, line.amount) for line in lines],
-            amount=amount,
-        ),
     )

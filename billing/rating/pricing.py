@@ -4,7 +4,8 @@
 2. `included` comes off
 3. the charge model (nothing, with `zero_usage: free`, where nothing is left)
 4. proration of what is due by time
-5. discounts, one after the other, each on what is left
+5. usage discounts: what is due falls by what a smaller quantity would save; then percentages and
+   fixed amounts, one after the other, each on what is left
 6. `maximum` caps
 7. `minimum` tops up, as an amount of its own
 
@@ -13,12 +14,13 @@ flat amount, and never tiers or unit prices: usage is already less in a part per
 a meter is due by time, so proration cuts what its model charges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
-from billing.rating.adjustments.discounts import Discount, taken_in_turn
+from billing.rating.adjustments.discounts import Discount, DiscountType, taken_in_turn
 from billing.rating.charges import Charge, ChargeLine, Model, charge
 from billing.rating.conversion import convert
 from billing.rating.terms import PriceTerms, ZeroUsage
@@ -34,8 +36,8 @@ class Priced:
     """A quantity's price with its working; every number exact.
 
     `amount` is what is charged for the quantity, after proration, discounts and `maximum`;
-    `true_up` is what `minimum` adds to it. `charge` is the model's answer before all of them;
-    `discounts` is what each discount took.
+    `true_up` is what `minimum` adds to it. `charge` is the model's answer before all of them,
+    `charged` is after proration; `discounts` is what each discount took.
     """
 
     quantity: Fraction
@@ -43,6 +45,7 @@ class Priced:
     included: Fraction
     chargeable: Fraction
     charge: Charge
+    charged: Fraction
     discounts: tuple[Fraction, ...]
     amount: Fraction
     minimum: Fraction | None
@@ -84,18 +87,10 @@ def price_quantity(
     converted = convert(measured, terms.conversion) if terms.conversion else measured
     included = exact(terms.included) * ratio if is_by_usage else exact(terms.included)
     chargeable = max(_ZERO, converted - included)
-    if chargeable == 0 and terms.zero_usage is ZeroUsage.FREE:
-        charged = Charge(amount=_ZERO, lines=())
-    else:
-        charged = charge(terms.charge, chargeable)
-    amount = charged.amount
-    if times != 1:
-        amount *= times
-    if terms.model is Model.FLAT or not is_by_usage:
-        amount *= ratio
-    taken = taken_in_turn(discounts, amount)
-    if taken:
-        amount -= sum(taken)
+    charge_of = partial(_charged, terms, ratio=ratio, times=times)
+    full, charged = charge_of(chargeable)
+    taken = _taken(discounts, chargeable=chargeable, charged=charged, charge_of=charge_of)
+    amount = charged - sum(taken) if taken else charged
     minimum = _bound(terms.minimum, ratio)
     maximum = _bound(terms.maximum, ratio)
     if maximum is not None and amount > maximum:
@@ -106,13 +101,56 @@ def price_quantity(
         converted=converted,
         included=included,
         chargeable=chargeable,
-        charge=charged,
+        charge=full,
+        charged=charged,
         discounts=taken,
         amount=amount,
         minimum=minimum,
         maximum=maximum,
         true_up=true_up,
     )
+
+
+def _charged(
+    terms: PriceTerms, chargeable: Fraction, *, ratio: Fraction, times: Fraction
+) -> tuple[Charge, Fraction]:
+    """What the model says for the quantity, and what of it is due for the part served."""
+    if chargeable == 0 and terms.zero_usage is ZeroUsage.FREE:
+        return Charge(amount=_ZERO, lines=()), _ZERO
+    full = charge(terms.charge, chargeable)
+    amount = full.amount
+    if times != 1:
+        amount *= times
+    if terms.model is Model.FLAT or terms.metering is None:
+        amount *= ratio
+    return full, amount
+
+
+def _taken(
+    discounts: Sequence[Discount],
+    *,
+    chargeable: Fraction,
+    charged: Fraction,
+    charge_of: Callable[[Fraction], tuple[Charge, Fraction]],
+) -> tuple[Fraction, ...]:
+    """What each discount takes, in their order; those of usage are worked out first.
+
+    A smaller quantity may cost more by `volume` tiers: a usage discount never adds to the price.
+    """
+    if not discounts:
+        return ()
+    saved: list[Fraction] = []
+    left, due = chargeable, charged
+    for discount in discounts:
+        if discount.type is DiscountType.USAGE:
+            left = max(_ZERO, left - exact(discount.value))
+            less = min(due, charge_of(left)[1])
+            saved.append(due - less)
+            due = less
+        else:
+            saved.append(_ZERO)
+    in_turn = taken_in_turn(discounts, due)
+    return tuple(one + other for one, other in zip(saved, in_turn, strict=True))
 
 
 def _bound(figure: Decimal | None, ratio: Fraction) -> Fraction | None:

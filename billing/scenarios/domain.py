@@ -79,6 +79,32 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RedeemCoupon:
+    """A coupon for the tenant's running subscription. Unlike a `Change` it may come together with the
+    start: what is due at its instant is billed after it."""
+
+    tenant: str
+    asked: AskedChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreeDiscount:
+    """A discount without a coupon; `document` as `billing.discounts.coupon_file` reads it."""
+
+    tenant: str
+    document: Mapping[str, Any]
+    when: EffectiveWhen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndDiscount:
+    """`number` counts the tenant's discounts from 1."""
+
+    tenant: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlans:
     """Plans, or new versions of them, that come into the catalogue later."""
 
@@ -130,6 +156,9 @@ Action: TypeAlias = (
     | SetUsage
     | SendEvents
     | Change
+    | RedeemCoupon
+    | AgreeDiscount
+    | EndDiscount
     | LoadPlans
     | Migrate
     | Grant
@@ -159,6 +188,7 @@ class Story:
     plan_defaults: Mapping[str, str]
     plans: tuple[Mapping[str, Any], ...]
     taxes: tuple[Mapping[str, Any], ...]
+    coupons: tuple[Mapping[str, Any], ...]
     seller: Mapping[str, str]
     steps: tuple[Step, ...]
 
@@ -190,7 +220,8 @@ def read_story(document: object) -> Story:
     """The story that decoded JSON tells; steps sorted by instant, stable.
 
     The story's `grace` and `currency` hold for plans that say nothing of their own, its `timezone`
-    for tenants. Its `taxes` are all the dated rates that there are; its `seller` says of the seller what
+    for tenants. Its `taxes` are all the dated rates that there are, its `coupons` all that may be redeemed;
+    its `seller` says of the seller what
     it wants (`country`, `tax_rounding`, `tax_category`). Raises StepFault.
     """
     if not isinstance(document, Mapping):
@@ -206,6 +237,7 @@ def read_story(document: object) -> Story:
             defaults["grace"] = _text(document, "grace")
         plans = tuple({**defaults, **each} for each in _objects(document, "plans"))
         taxes = tuple(_objects(document, "taxes")) if document.get("taxes") else ()
+        coupons = tuple(_objects(document, "coupons")) if document.get("coupons") else ()
         seller = _seller(document)
         written = _objects(document, "steps")
     except Invalid as fault:
@@ -231,6 +263,7 @@ def read_story(document: object) -> Story:
         plan_defaults=defaults,
         plans=plans,
         taxes=taxes,
+        coupons=coupons,
         seller=seller,
         steps=tuple(steps),
     )
@@ -433,6 +466,29 @@ def _change(kind: ChangeKind) -> Callable[[Mapping[str, Any], str], Action]:
     return read
 
 
+def _coupon(step: Mapping[str, Any], _: str) -> Action:
+    return RedeemCoupon(
+        tenant=_text(step, "tenant"),
+        asked=AskedChange(kind=ChangeKind.COUPON, when=_when(step), coupon=_text(step, "coupon")),
+    )
+
+
+_OF_DISCOUNTS: Final = ("name", "type", "value", "currency", "prices", "plans", "periods")
+
+
+def _discount(step: Mapping[str, Any], _: str) -> Action:
+    document = {name: step[name] for name in _OF_DISCOUNTS if name in step}
+    return AgreeDiscount(
+        tenant=_text(step, "tenant"),
+        document={"name": "Discount", **document},
+        when=_when(step),
+    )
+
+
+def _end_discount(step: Mapping[str, Any], _: str) -> Action:
+    return EndDiscount(tenant=_text(step, "tenant"), number=_place(step, "discount"))
+
+
 def _migrate(step: Mapping[str, Any], _: str) -> Action:
     tenants = step.get("tenants") or []
     if not isinstance(tenants, list) or not all(isinstance(key, str) for key in tenants):
@@ -483,6 +539,9 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any], str], Action]] = {
     "usage": _usage,
     "events": _events,
     **{kind.value: _change(kind) for kind in ChangeKind},
+    ChangeKind.COUPON.value: _coupon,
+    "discount": _discount,
+    "end_discount": _end_discount,
     "load_plans": lambda step, _: LoadPlans(plans=tuple(_objects(step, "plans"))),
     "migrate": _migrate,
     "grant": _grant,

@@ -13,7 +13,8 @@ _HIGHEST_VERSION = 2_147_483_647
 
 
 def asked_change(texts: Mapping[str, str], *, allowed: Collection[ChangeKind]) -> AskedChange:
-    """What the fields `kind`, `when`, `plan` (`key:version` or a key), `price` and `quantity` ask for.
+    """What the fields `kind`, `when`, `plan` (`key:version` or a key), `price`, `quantity` and
+    `coupon` ask for.
 
     Fields that don't belong to the kind are passed over. Raises Invalid `unknown_choice` for another
     word or a kind that isn't `allowed`, `missing`, and as `parse_decimal`.
@@ -31,8 +32,19 @@ def asked_change(texts: Mapping[str, str], *, allowed: Collection[ChangeKind]) -
         if not price:
             raise Invalid("missing", "price is missing; choose one.", field="price")
         quantity = _quantity(texts, is_required=kind is ChangeKind.QUANTITY)
+    coupon = ""
+    if kind is ChangeKind.COUPON:
+        coupon = _text(texts, "coupon")
+        if not coupon:
+            raise Invalid("missing", "coupon is missing; write its code.", field="coupon")
     return AskedChange(
-        kind=kind, when=when, plan=plan, version=version, price=price, quantity=quantity
+        kind=kind,
+        when=when,
+        plan=plan,
+        version=version,
+        price=price,
+        quantity=quantity,
+        coupon=coupon,
     )
 
 

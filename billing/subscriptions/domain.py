@@ -69,6 +69,7 @@ class ChangeKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     END_TRIAL = "end_trial"
+    COUPON = "apply_coupon"
 
 
 class ChangeState(StrEnum):
@@ -84,7 +85,7 @@ class AskedChange:
     """A change that somebody wants of a subscription.
 
     `plan` counts for a change of plan, with `version` None the version in force on the day it begins;
-    `price` for quantities and add-ons. `quantity` is how much is held from then on, or how many of an
+    `price` for quantities and add-ons, `coupon` is a code to redeem. `quantity` is how much is held from then on, or how many of an
     add-on come or go (None: one comes, all go).
     """
 
@@ -94,6 +95,7 @@ class AskedChange:
     version: int | None = None
     price: str = ""
     quantity: Decimal | None = None
+    coupon: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""What subscriptions held, day by day: plan versions, quantities, pauses. Read in one statement."""
+"""What subscriptions held, day by day: plan versions, quantities, pauses, discounts. Read in one
+statement."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, JSONObject
 
 from billing.catalog.queries import terms_of
+from billing.discounts.domain import DiscountTerms, HeldDiscount
+from billing.rating.adjustments.discounts import Discount, DiscountType
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.domain import Holding, Pause
 from billing.subscriptions.models import (
     Subscription,
+    SubscriptionDiscount,
     SubscriptionHolding,
     SubscriptionPause,
     SubscriptionPhase,
@@ -46,6 +50,7 @@ class History:
     phases: tuple[HeldPhase, ...]
     holdings: tuple[Holding, ...]
     pauses: tuple[Pause, ...]
+    discounts: tuple[HeldDiscount, ...] = ()
     passes_last_day: bool = False
 
 
@@ -87,6 +92,24 @@ def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
         told_pauses=ArraySubquery(
             of(SubscriptionPause.objects.order_by("starts_on")).values(
                 told=JSONObject(starts_on="starts_on", ends_on="ends_on")
+            )
+        ),
+        told_discounts=ArraySubquery(
+            of(SubscriptionDiscount.objects.order_by("number")).values(
+                told=JSONObject(
+                    id="id",
+                    number="number",
+                    coupon="coupon__code",
+                    name="name",
+                    type="type",
+                    value=Cast(F("value"), TextField()),
+                    currency="currency",
+                    prices="price_keys",
+                    plans="plan_keys",
+                    periods="periods",
+                    starts_on="starts_on",
+                    ends_on="ends_on",
+                )
             )
         ),
     )
@@ -132,6 +155,7 @@ def history_of(row: Subscription) -> History:
             )
             for each in told["told_pauses"]
         ),
+        discounts=tuple(map(_discount, told["told_discounts"])),
         passes_last_day=_passes_last_day(row, told["next_starts_on"]),
     )
 
@@ -142,6 +166,27 @@ def _passes_last_day(row: Subscription, next_starts_on: date | None) -> bool:
     zone = zone_named(row.timezone)
     last = local_day(row.ends_at, zone)
     return next_starts_on == last and row.ends_at > local_midnight(last, zone)
+
+
+def _discount(told: Mapping[str, Any]) -> HeldDiscount:
+    return HeldDiscount(
+        id=UUID(told["id"]),
+        number=told["number"],
+        terms=DiscountTerms(
+            name=told["name"],
+            discount=Discount(
+                type=DiscountType(told["type"]),
+                value=Decimal(told["value"]),
+                keys=frozenset(told["prices"]) or None,
+            ),
+            currency=told["currency"],
+            plans=frozenset(told["plans"]),
+            periods=told["periods"],
+            coupon=told["coupon"] or "",
+        ),
+        starts_on=date.fromisoformat(told["starts_on"]),
+        ends_on=date.fromisoformat(told["ends_on"]) if told["ends_on"] else None,
+    )
 
 
 def histories_of(subscriptions: Iterable[Subscription]) -> dict[UUID, History]:

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from billing.catalog.models import Plan, PlanVersion
+from billing.discounts.models import TYPES, Coupon, sound_terms
 from billing.subscriptions.domain import (
     Anchor,
     ChangeKind,
@@ -197,6 +198,7 @@ class SubscriptionChange(models.Model):
     plan_number = models.PositiveIntegerField(null=True)
     price_key = models.CharField(max_length=100, blank=True)
     quantity = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    coupon_code = models.CharField(max_length=40, blank=True, default="", db_default="")
     state = models.CharField(
         max_length=16,
         choices=[(s.value, s.value) for s in ChangeState],
@@ -299,3 +301,55 @@ class SubscriptionPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.price_key} from {self.starts_on}"
+
+
+class SubscriptionDiscount(models.Model):
+    """A discount of a subscription, for billing periods that begin from `starts_on` until before
+    `ends_on` (null: for all that follow), in the order of `number`.
+
+    The terms are a copy of the coupon's, or agreed by themselves. Only its end may change (trigger); one
+    that ends where it starts was taken back before it counted.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="discounts")
+    number = models.PositiveIntegerField()
+    coupon = models.ForeignKey(Coupon, models.PROTECT, null=True, related_name="redemptions")
+    name = models.CharField(max_length=200)
+    type = models.CharField(max_length=16, choices=TYPES)
+    value = models.DecimalField(max_digits=38, decimal_places=12)
+    currency = models.CharField(max_length=3, blank=True)
+    price_keys = models.JSONField(default=list)
+    plan_keys = models.JSONField(default=list)
+    periods = models.PositiveIntegerField(null=True)
+    starts_on = models.DateField()
+    ends_on = models.DateField(null=True)
+    reason = models.CharField(max_length=500, blank=True)
+    applied_by = models.CharField(max_length=200)
+    applied_at = models.DateTimeField()
+    ended_by = models.CharField(max_length=200, blank=True)
+
+    web_access = "read"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "subscription", "number"],
+                name="billing_subscription_discount_once",
+            ),
+            # A tenant redeems a coupon once, unless it was taken back before it counted.
+            models.UniqueConstraint(
+                fields=["tenant", "coupon"],
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
+                name="billing_coupon_once_a_tenant",
+            ),
+            models.CheckConstraint(condition=sound_terms(), name="billing_discount_sound"),
+            models.CheckConstraint(
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gte=F("starts_on")),
+                name="billing_discount_days",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.starts_on}"

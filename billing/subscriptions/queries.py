@@ -22,6 +22,7 @@ from billing.catalog.queries import (
     terms_of,
     versions_of,
 )
+from billing.discounts.domain import HeldDiscount
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.domain import (
     Anchor,
@@ -65,6 +66,7 @@ class SubscriptionRow:
     parked_detail: str
     cadence: Cadence
     pauses: Sequence[Pause]
+    discounts: Sequence[HeldDiscount]
 
     def is_paused_at(self, now: datetime) -> bool:
         """Whether it rests on the local day of `now`."""
@@ -145,6 +147,7 @@ def _row(row: Subscription) -> SubscriptionRow:
         parked_detail=row.parked_detail,
         cadence=cadence_of(row, history),
         pauses=history.pauses,
+        discounts=history.discounts,
     )
 
 
@@ -245,6 +248,7 @@ def _change(row: SubscriptionChange) -> ChangeRow:
             version=row.plan_number,
             price=row.price_key,
             quantity=row.quantity,
+            coupon=row.coupon_code,
         ),
         state=ChangeState(row.state),
         error_code=row.error_code,

@@ -15,6 +15,7 @@ from django.test import Client
 
 from billing.catalog.services.offer_plan import offer_plan
 from billing.invoicing.models import Invoice
+from billing.invoicing.services.agree_discount import AgreedDiscount, agree_discount
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.request_change import request_change
@@ -25,7 +26,7 @@ from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
-from billing.subscriptions.domain import AskedChange, ChangeKind, LateUsagePolicy
+from billing.subscriptions.domain import AskedChange, ChangeKind, EffectiveWhen, LateUsagePolicy
 from billing.subscriptions.models import (
     Subscription,
     SubscriptionHolding,
@@ -324,6 +325,16 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
                 document={"model": "flat", "amount": "149"},
                 clause=f"As agreed with {tenant.key}.",
                 reference=f"contract of {tenant.key}",
+            ),
+            now=subscription.next_boundary_at - timedelta(days=1),
+            actor="test",
+        )
+        agree_discount(
+            tenant_id=tenant.id,
+            agreed=AgreedDiscount(
+                document={"name": f"Discount of {tenant.key}", "type": "percentage", "value": "5"},
+                when=EffectiveWhen.PERIOD_END,
+                reason="test",
             ),
             now=subscription.next_boundary_at - timedelta(days=1),
             actor="test",

@@ -21,6 +21,9 @@ from console.sales.plan_form import (
 )
 from tests.factories import EVERYTHING, STANDARD
 
+# The form offers the meters that there are, operators' own among them.
+pytestmark = pytest.mark.usefixtures("db")
+
 EXAMPLES = sorted(
     (Path(__file__).resolve().parents[2] / "billing" / "catalog" / "examples").glob("*.json")
 )

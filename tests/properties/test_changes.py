@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from billing.catalog.domain import parse_plan
-from billing.invoicing.changes import Decision, Facts, decide
+from billing.invoicing.change_facts import Facts
+from billing.invoicing.changes import Decision, decide
 from billing.invoicing.drafting import Contract, Draft, HeldVersion, draft_document
 from billing.subscriptions.domain import (
     Anchor,

@@ -57,6 +57,7 @@ def _carry_out(change_id: UUID, *, now: datetime) -> ChangeState:
             version=change.plan_number,
             price=change.price_key,
             quantity=change.quantity,
+            coupon=change.coupon_code,
         ),
         now=now,
         actor=change.requested_by,

@@ -11,6 +11,7 @@ from billing.invoicing.late_usage import last_day_values
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.decide_change import Decided, decide_change, held_subscription
 from billing.invoicing.services.settle_change import settle_change
+from billing.invoicing.services.write_discount import write_discount
 from billing.subscriptions.domain import (
     AskedChange,
     ChangeKind,
@@ -41,6 +42,7 @@ _ACTIONS: Final = {
     ChangeKind.PAUSE: "subscription.paused",
     ChangeKind.RESUME: "subscription.resumed",
     ChangeKind.END_TRIAL: "subscription.trial_ended",
+    ChangeKind.COUPON: "subscription.coupon_redeemed",
 }
 
 
@@ -68,12 +70,17 @@ def change_subscription(
     price and a charge line; the anchor stays. Where it comes out negative it is a credit note, and its
     amount goes to the cash balance. While the document that opens the period is still a draft, a
     change on the period's first day only changes that draft. A cancellation now also bills usage up to
-    this instant.
+    this instant. A coupon issues nothing: what is not billed yet of its periods is discounted.
 
     Raises NotFound `no_subscription`; Conflict `billing_due`; and as
     `billing.invoicing.services.decide_change.decide_change`.
     """
-    row, contract = held_subscription(tenant_id=tenant_id, subscription_id=subscription_id, now=now)
+    row, contract = held_subscription(
+        tenant_id=tenant_id,
+        subscription_id=subscription_id,
+        now=now,
+        may_be_due=asked.kind is ChangeKind.COUPON,
+    )
     counted = None
     if asked.kind is ChangeKind.CANCEL and asked.when is EffectiveWhen.NOW:
         counted = counted_until(contract=contract, now=now)
@@ -93,7 +100,10 @@ def change_subscription(
     if counted is not None and is_middle_of_day(contract=contract, instant=now):
         day = local_day(now, contract.cadence.zone)
         row.last_day_usage = last_day_values(decided.usage, day=day)
-    write_decision(decided, asked=asked, now=now)
+    if asked.kind is ChangeKind.COUPON:
+        write_discount(row, decided.decision.after.discounts[-1], now=now, actor=actor)
+    else:
+        write_decision(decided, asked=asked, now=now)
     audit.record(_entry(decided, asked, now=now, actor=actor), now=now)
     return Changed(
         subscription_id=row.id, invoices=tuple(invoices), credit_notes=tuple(credit_notes)
@@ -234,6 +244,10 @@ def _entry(decided: Decided, asked: AskedChange, *, now: datetime, actor: str) -
             )
             after["price"], after["quantity"] = asked.price, _shown(last.quantity)
             after["starts_on"] = last.starts_on.isoformat()
+        case ChangeKind.COUPON:
+            redeemed = decision.after.discounts[-1]
+            after["coupon"], after["discount"] = redeemed.terms.coupon, redeemed.number
+            after["starts_on"] = redeemed.starts_on.isoformat()
         case ChangeKind.CANCEL:
             after["ends_at"] = (decision.ends_at or now).isoformat()
         case _:

@@ -8,8 +8,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
 from billing.catalog.queries import StoredVersion, in_force, versions_of
-from billing.invoicing.changes import ChargedKey, Decision, Facts, decide
+from billing.discounts.queries import redeemable, terms_of_coupon
+from billing.invoicing.change_facts import BilledAhead, ChargedKey, Facts, NewDiscount
+from billing.invoicing.changes import Decision, decide
 from billing.invoicing.contracts import (
     counting_users,
     held_version,
@@ -20,6 +25,7 @@ from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
 from billing.invoicing.services.draft_due import due_boundaries
+from billing.rating.adjustments.discounts import read_taken
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.rating.usage import Usage
@@ -33,7 +39,9 @@ from billing.subscriptions.domain import (
 )
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import subscription_not_found, versions_shown_to
+from kernel import ids
 from kernel.errors import Conflict, NotFound
+from kernel.money import Money, total
 from kernel.period import local_day
 from metering.queries import Span
 
@@ -73,14 +81,18 @@ def find_subscription(*, tenant_id: UUID, subscription_id: UUID | None, lock: bo
 
 
 def held_subscription(
-    *, tenant_id: UUID, now: datetime, subscription_id: UUID | None = None
+    *,
+    tenant_id: UUID,
+    now: datetime,
+    subscription_id: UUID | None = None,
+    may_be_due: bool = False,
 ) -> tuple[Subscription, Contract]:
     """The running subscription, locked, with its contract.
 
-    Raises as `find_subscription`, and Conflict `billing_due`.
+    Raises as `find_subscription`, and Conflict `billing_due` unless it `may_be_due`.
     """
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=True)
-    if row.next_boundary_at is not None and row.next_boundary_at <= now:
+    if not may_be_due and row.next_boundary_at is not None and row.next_boundary_at <= now:
         raise Conflict(
             "billing_due",
             "A period of the subscription ended and is not billed yet; run the billing first.",
@@ -89,23 +101,40 @@ def held_subscription(
 
 
 def decide_change(
-    *, row: Subscription, contract: Contract, asked: AskedChange, now: datetime
+    *,
+    row: Subscription,
+    contract: Contract,
+    asked: AskedChange,
+    now: datetime,
+    discount: NewDiscount | None = None,
 ) -> Decided:
-    """What the change does at `now`, from what is stored; writes nothing.
+    """What the change does at `now`, from what is stored; writes nothing. A `discount` is taken in the
+    place of a coupon's.
 
     A period that has just ended and is not drafted yet counts as if it were. Raises NotFound
-    `plan_not_found`, `plan_version_not_found`, and as `billing.invoicing.changes.decide`.
+    `plan_not_found`, `plan_version_not_found`, as `billing.discounts.queries.redeemable`, and as
+    `billing.invoicing.changes.decide`.
     """
     due = due_boundaries(row, contract, at=now)
     next_boundary_at = row.next_boundary_at
     if due:
         next_boundary_at = contract.cadence.after(due[-1].at)
     day = local_day(now, contract.cadence.zone)
+    if asked.kind is ChangeKind.COUPON and discount is None:
+        found = redeemable(code=asked.coupon, day=day)
+        discount = NewDiscount(id=ids.new_id(), terms=terms_of_coupon(found))
     return counting_users(
         tenant_id=contract.tenant_id,
         usage=_usage_around(contract, day=day),
         rate=lambda usage: _decided(
-            row, contract, asked, due, next_boundary_at=next_boundary_at, usage=usage, now=now
+            row,
+            contract,
+            asked,
+            due,
+            next_boundary_at=next_boundary_at,
+            discount=discount,
+            usage=usage,
+            now=now,
         ),
     )
 
@@ -117,35 +146,36 @@ def _decided(
     due: Sequence[Boundary],
     *,
     next_boundary_at: datetime | None,
+    discount: NewDiscount | None,
     usage: Usage,
     now: datetime,
 ) -> Decided:
     day = local_day(now, contract.cadence.zone)
     service = None if day < contract.cadence.starts_on else contract.cadence.period_of(day)
-    charged: Mapping[ChargedKey, Decimal] = {}
+    billed: Sequence[_Billed] = ()
     is_opening_draft = False
     if service is not None and due and due[-1].at == service.served.starts_at:
         draft = draft_document(contract=contract, boundary=due[-1], usage=usage)
         is_opening_draft = draft is not None
-        charged = _charged(
-            []
-            if draft is None
-            else [
-                each.line.explanation
+        if draft is not None:
+            billed = [
+                _Billed(document=None, net=each.line.net, working=each.working)
                 for each in draft.lines
                 if each.timing == Timing.IN_ADVANCE.value and each.line.kind is LineKind.RECURRING
             ]
-        )
     elif service is not None:
         is_opening_draft = _has_opening_draft(row, service)
-        charged = _charged(_billed_ahead(row, service))
+        billed = _billed_ahead(row, service, currency=contract.versions[0].terms.currency)
     facts = Facts(
         contract=contract,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         next_boundary_at=next_boundary_at,
-        charged=charged,
+        charged=_charged(billed),
+        ahead=_ahead(billed),
         is_opening_draft=is_opening_draft,
+        is_advance_billed=service is not None and not is_opening_draft,
+        discount=discount,
         new=None
         if asked.kind is not ChangeKind.PLAN
         else held_version(
@@ -221,34 +251,79 @@ def _has_opening_draft(row: Subscription, service: ServicePeriod) -> bool:
     ).exists()
 
 
-def _billed_ahead(row: Subscription, service: ServicePeriod) -> Sequence[Mapping[str, Any]]:
-    """The workings of what was billed in advance within the period, on invoices and credit notes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Billed:
+    """A line that billed in advance, or gave back, with its working; `net` is after discounts."""
+
+    document: object
+    net: Money
+    working: Mapping[str, Any]
+
+
+def _billed_ahead(row: Subscription, service: ServicePeriod, *, currency: str) -> list[_Billed]:
+    """What was billed in advance within the period and given back of it, on invoices and credit notes;
+    the newest document first."""
     period = service.served
-    lines = InvoiceLine.objects.filter(
-        tenant_id=row.tenant_id,
-        invoice__subscription=row,
-        timing=Timing.IN_ADVANCE.value,
-        kind=LineKind.RECURRING,
-        period_starts_at__gte=period.starts_at,
-        period_starts_at__lt=period.ends_at,
-    ).exclude(invoice__status=InvoiceStatus.VOID)
-    charges = CreditNoteLine.objects.filter(
+    lines = (
+        InvoiceLine.objects.filter(
+            tenant_id=row.tenant_id,
+            invoice__subscription=row,
+            timing=Timing.IN_ADVANCE.value,
+            kind__in=[LineKind.RECURRING, LineKind.CREDIT],
+            period_starts_at__gte=period.starts_at,
+            period_starts_at__lt=period.ends_at,
+        )
+        .exclude(invoice__status=InvoiceStatus.VOID)
+        .values_list(
+            "invoice_id",
+            Coalesce("invoice__issued_at", "invoice__created_at"),
+            F("amount_minor") - F("discount_minor"),
+            "explanation",
+        )
+    )
+    of_notes = CreditNoteLine.objects.filter(
         tenant_id=row.tenant_id,
         credit_note__subscription=row,
-        amount_minor__lt=0,
         period_starts_at__gte=period.starts_at,
         period_starts_at__lt=period.ends_at,
-    )
+    ).values_list("credit_note_id", "credit_note__issued_at", -1 * F("amount_minor"), "explanation")
     return [
-        *lines.values_list("explanation", flat=True),
-        *charges.values_list("explanation", flat=True),
+        _Billed(document=document, net=Money(net, currency), working=working)
+        for document, _, net, working in sorted(
+            [*lines, *of_notes], key=lambda each: (each[1], str(each[0])), reverse=True
+        )
+        if "held" in working and "price" in working
     ]
 
 
-def _charged(workings: Sequence[Mapping[str, Any]]) -> dict[ChargedKey, Decimal]:
+def _ahead(billed: Sequence[_Billed]) -> tuple[BilledAhead, ...]:
+    """What of it discounts had a part in; nothing comes back of any other."""
+    if not any(each.working.get("discounts") for each in billed):
+        return ()
+    found = []
+    for each in billed:
+        taken = tuple(
+            read_taken(told, currency=each.net.currency)
+            for told in each.working.get("discounts", ())
+        )
+        found.append(
+            BilledAhead(
+                document=each.document,
+                plan=str(each.working["plan"]),
+                version=int(each.working["version"]),
+                price=str(each.working["price"]),
+                amount=total((one.amount for one in taken), currency=each.net.currency) + each.net,
+                discounts=taken,
+            )
+        )
+    return tuple(found)
+
+
+def _charged(billed: Sequence[_Billed]) -> dict[ChargedKey, Decimal]:
     charged: dict[ChargedKey, Decimal] = defaultdict(Decimal)
-    for working in workings:
-        if "held" in working and "price" in working:
+    for each in billed:
+        working = each.working
+        if not working.get("credited"):
             key = (str(working["plan"]), int(working["version"]), str(working["price"]))
             charged[key] = max(charged[key], Decimal(str(working["held"])))
     return dict(charged)

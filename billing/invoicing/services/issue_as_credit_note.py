@@ -48,7 +48,7 @@ def issue_as_credit_note(
                     tax_terms=each.tax,
                     period=each.line.period,
                     timing=Timing(each.timing),
-                    explanation=dict(each.line.explanation),
+                    explanation=each.working,
                 )
                 for each, settled in zip(draft.lines, draft.settlement.lines, strict=True)
             ],

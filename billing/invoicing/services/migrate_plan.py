@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 
 from billing.catalog.models import PlanVersion
 from billing.catalog.queries import StoredVersion, versions_of
-from billing.invoicing.changes import Facts, decide
+from billing.invoicing.change_facts import Facts
+from billing.invoicing.changes import decide
 from billing.invoicing.contracts import held_version, load_contracts
 from billing.invoicing.drafting import HeldVersion
 from billing.invoicing.services.change_subscription import change_subscription

@@ -149,12 +149,7 @@ def _document(
                 plan_key=versions[each.plan_version_id].terms.key,
                 plan_version=versions[each.plan_version_id].number,
                 plan_effective_from=versions[each.plan_version_id].terms.effective_from,
-                explanation={
-                    "phrase": each.line.phrase,
-                    "params": dict(each.line.params),
-                    **each.line.explanation,
-                    **({"tax": each.tax.document} if each.tax.said_by else {}),
-                },
+                explanation=each.working,
             )
             for position, (each, settled) in enumerate(
                 zip(draft.lines, draft.settlement.lines, strict=True), start=1

@@ -94,7 +94,7 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
                 plan_key=row.plan_version.plan.key,
                 plan_version=row.plan_version.number,
                 plan_effective_from=row.plan_version.effective_from,
-                explanation=dict(each.line.explanation),
+                explanation=each.working,
             )
             for position, (each, settled) in enumerate(
                 zip(draft.lines, draft.settlement.lines, strict=True), start=1

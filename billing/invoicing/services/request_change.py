@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from billing.discounts.coupon_file import coupon_code
 from billing.invoicing.contracts import load_contracts
 from billing.invoicing.services.decide_change import (
     decide_change,
@@ -59,6 +60,7 @@ def request_change(
         plan_number=asked.version,
         price_key=asked.price,
         quantity=asked.quantity,
+        coupon_code=coupon_code(asked.coupon)[:40],
         requested_by=actor,
         requested_at=now,
     )

@@ -85,11 +85,7 @@ def credit_unused(
                 period=each.line.period,
                 timing=Timing(each.timing),
                 invoice_line_id=source.id if source is not None else None,
-                explanation={
-                    "phrase": each.line.phrase,
-                    "params": dict(each.line.params),
-                    **each.line.explanation,
-                },
+                explanation=each.working,
             )
         )
     return issue_credit_note(

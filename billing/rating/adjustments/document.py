@@ -16,17 +16,23 @@ from kernel.money import Money, total
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetLine:
-    """A line before adjustments; `tax_percent` 6 means 6 %. Credit lines are negative."""
+    """A line before tax; `tax_percent` 6 means 6 %. Credit lines are negative. `discount` is what was
+    taken off when it was rated (None: nothing)."""
 
     key: str
     amount: Money
     tax_percent: Decimal = Decimal(0)
+    discount: Money | None = None
+
+    @property
+    def net(self) -> Money:
+        return self.amount if self.discount is None else self.amount - self.discount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledLine:
     """A line with what each step did to it: taxable = amount - discount; credits pay for taxable
-    + tax."""
+    + tax. `discount` is what was taken off before and by the document's own discounts together."""
 
     key: str
     amount: Money
@@ -40,7 +46,7 @@ class SettledLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """A document's totals: total = subtotal - discount_total + tax_total; due = total -
-    credit_total. `discounts` holds what each discount took, in their order."""
+    credit_total. `discounts` holds what each of the document's own discounts took, in their order."""
 
     lines: tuple[SettledLine, ...]
     discounts: tuple[Money, ...]
@@ -60,13 +66,13 @@ def settle(
     credit: Money | None = None,
     tax_rounding: TaxRounding = TaxRounding.PER_RATE,
 ) -> Settlement:
-    """The document's lines and totals.
+    """The document's lines and totals; its own `discounts` are for what lines have left.
 
     Raises Invalid `currency_mismatch` where a line or the credit is in another currency, and
     `too_many_decimals` for a fixed discount that the currency cannot state.
     """
     keys = [line.key for line in lines]
-    left = [line.amount for line in lines]
+    left = [line.net for line in lines]
     taken: list[Money] = []
     for discount in discounts:
         parts = taken_from_lines(discount, keys=keys, left=left, currency=currency)
@@ -95,7 +101,7 @@ def settle(
         ),
         discounts=tuple(taken),
         subtotal=subtotal,
-        discount_total=total(taken, currency=currency),
+        discount_total=subtotal - total(left, currency=currency),
         tax_total=total(taxes, currency=currency),
         total=gross,
         credit_total=credit_total,

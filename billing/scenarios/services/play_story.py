@@ -8,6 +8,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.catalog.services import load_plans
+from billing.discounts.services import create_coupons
+from billing.invoicing.services.agree_discount import (
+    AgreedDiscount,
+    agree_discount,
+    end_discount,
+)
 from billing.invoicing.services.change_subscription import change_subscription
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
@@ -31,13 +37,16 @@ from billing.rating.adjustments.tax import TaxRounding
 from billing.scenarios.domain import (
     Action,
     Advance,
+    AgreeDiscount,
     Change,
     CreateTenant,
     Credit,
+    EndDiscount,
     Grant,
     LoadPlans,
     Migrate,
     Pay,
+    RedeemCoupon,
     SendEvents,
     SetUsage,
     StepFault,
@@ -138,6 +147,8 @@ class _Player:
             )
             if self._story.taxes:
                 load_taxes(document=list(self._story.taxes), now=self._now, actor=ACTOR)
+            if self._story.coupons:
+                create_coupons(document=list(self._story.coupons), now=self._now, actor=ACTOR)
         self._load_plans(self._story.plans)
 
     def _load_plans(self, documents: Sequence[Mapping[str, Any]]) -> None:
@@ -253,6 +264,37 @@ class _Player:
             change_subscription(
                 tenant_id=_tenant(action.tenant).id,
                 asked=action.asked,
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: RedeemCoupon) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            change_subscription(
+                tenant_id=_tenant(action.tenant).id,
+                asked=action.asked,
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: AgreeDiscount) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            agree_discount(
+                tenant_id=_tenant(action.tenant).id,
+                agreed=AgreedDiscount(document=action.document, when=action.when, reason=ACTOR),
+                now=self._now,
+                actor=ACTOR,
+            )
+
+    @_do.register
+    def _(self, action: EndDiscount) -> None:
+        with system_scope(purpose="scenario", actor=ACTOR):
+            end_discount(
+                tenant_id=_tenant(action.tenant).id,
+                number=action.number,
+                reason=ACTOR,
                 now=self._now,
                 actor=ACTOR,
             )

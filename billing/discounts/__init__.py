@@ -1,0 +1,1 @@
+"""Discounts: coupons, and what subscriptions hold of them. Start at `domain`."""
