@@ -21,7 +21,7 @@ from billing.entitlements.domain import (
 from billing.invoicing.contracts import load_contracts
 from billing.invoicing.drafting import Contract
 from billing.rating.aggregations import EventPeriodAggregation
-from billing.rating.pipeline import HeldPart
+from billing.rating.context import HeldPart
 from billing.rating.terms import PlanTerms, Scope
 from billing.subscriptions.models import Subscription
 from kernel.decimals import exact_sum

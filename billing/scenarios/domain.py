@@ -221,8 +221,7 @@ def read_story(document: object) -> Story:
 
     The story's `grace` and `currency` hold for plans that say nothing of their own, its `timezone`
     for tenants. Its `taxes` are all the dated rates that there are, its `coupons` all that may be redeemed;
-    its `seller` says of the seller what
-    it wants (`country`, `tax_rounding`, `tax_category`). Raises StepFault.
+    its `seller` says of the seller what it wants (`country`, `tax_rounding`, `tax_category`). Raises StepFault.
     """
     if not isinstance(document, Mapping):
         raise StepFault(
@@ -529,7 +528,8 @@ def _credit_note(step: Mapping[str, Any], _: str) -> Action:
     )
 
 
-def _advance(_: Mapping[str, Any], __: str) -> Action:
+def _advance(step: Mapping[str, Any], _: str) -> Action:
+    step.get("at")  # when it was asked; where it leads to is what counts
     return Advance()
 
 
