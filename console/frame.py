@@ -37,6 +37,7 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
             (_("Meters"), "meters", "notebook", StaffAction.USAGE_VIEW),
             (_("Raw events"), "partitions", "history", StaffAction.RUNS_VIEW),
             (_("Gateways"), "gateways", "activity", StaffAction.GATEWAYS_VIEW),
+            (_("Rejected events"), "quarantine", "alert-triangle", StaffAction.USAGE_VIEW),
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from console.finance import balance, invoices, late_usage, overview, payments
-from console.operations import gateways, meters, partitions, runs
+from console.operations import gateways, meters, partitions, quarantine, runs
 from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
 from console.search import search
 
@@ -42,6 +42,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gateways/", gateways.gateway_list, name="gateways"),
     path("gateways/<str:gateway_key>/revoke", gateways.revoke, name="revoke_gateway"),
     path("gateways/gaps/<uuid:gap_id>", gateways.release, name="release_gap"),
+    path("rejected/", quarantine.groups, name="quarantine"),
+    path("rejected/<str:tenant_key>/", quarantine.tenants_events, name="rejected_events"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/new/", runs.new_run, name="new_run"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),

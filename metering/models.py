@@ -12,6 +12,7 @@ from metering.ingest.models import (
 )
 from metering.meters.models import MeterDefinition
 from metering.proof.models import ProvenDays, UsageProof
+from metering.quarantine.models import EventReplay
 from metering.reports.models import Gateway, GatewayGap, GatewayReport, GatewayTenant
 from metering.retention.models import DroppedPartition
 from metering.rollup.models import (
@@ -34,6 +35,7 @@ __all__ = [
     "EventGroup",
     "EventIdentity",
     "EventKey",
+    "EventReplay",
     "Gateway",
     "GatewayGap",
     "GatewayReport",

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from portal import balance, home, invoices, keys, members, payment, plan, plan_change, proof, usage
+from portal import (
+    balance,
+    home,
+    invoices,
+    keys,
+    members,
+    payment,
+    plan,
+    plan_change,
+    proof,
+    rejected,
+    usage,
+)
 
 app_name = "portal"
 
@@ -11,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<str:tenant_key>/", home.home, name="home"),
     path("<str:tenant_key>/usage/", usage.usage, name="usage"),
     path("<str:tenant_key>/usage/proof/", proof.proof, name="proof"),
+    path("<str:tenant_key>/usage/rejected/", rejected.rejected, name="rejected"),
     path("<str:tenant_key>/plan/", plan.plan, name="plan"),
     path("<str:tenant_key>/plan/change/", plan_change.change, name="change_plan"),
     path("<str:tenant_key>/plan/changes/<uuid:change_id>/", plan_change.changed, name="changed"),

@@ -32,6 +32,7 @@ class StaffAction(StrEnum):
     RUNS_START = "runs.start"
     GATEWAYS_VIEW = "gateways.view"
     GATEWAYS_CHANGE = "gateways.change"
+    EVENTS_REPLAY = "events.replay"
     AUDIT_VIEW = "audit.view"
 
 
@@ -77,6 +78,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
     ),
     StaffAction.GATEWAYS_CHANGE: frozenset({StaffRole.OPERATIONS, StaffRole.ADMIN}),
+    StaffAction.EVENTS_REPLAY: frozenset({StaffRole.OPERATIONS, StaffRole.ADMIN}),
     StaffAction.AUDIT_VIEW: frozenset(
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
     ),

@@ -177,7 +177,8 @@ class Event(models.Model):
 class RejectedEvent(models.Model):
     """Quarantine: an event that was not accepted, and why; once, however often it is sent.
 
-    `content` holds the event's known fields with the end user's id replaced by its keyed hash.
+    `content` holds the event's known fields with the end user's id replaced by its keyed hash. `digest`
+    is that of its content (see `EventIdentity`) if it was read whole, so that it can be taken in later.
     `tenant_id` is null for rows of a staff import whose app nobody has.
     """
 
@@ -193,10 +194,12 @@ class RejectedEvent(models.Model):
     code = models.CharField(max_length=64)
     detail = models.CharField(max_length=500)
     content = models.JSONField(null=True)
+    digest = models.UUIDField(null=True)
 
     class Meta:
         db_table = "metering_rejected_event"
         indexes: ClassVar = [
+            BrinIndex(fields=["received_at"], name="metering_rejected_arrival"),
             models.Index(fields=["tenant_id", "-received_at"], name="metering_rejected_recent"),
         ]
 

@@ -16,6 +16,7 @@ LISTS = [
     "/subscriptions",
     "/invoices",
     "/payments",
+    "/events/rejected",
 ]
 
 

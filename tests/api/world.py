@@ -38,6 +38,7 @@ from kernel import clock
 from kernel.ids import public_id
 from kernel.money import Money
 from kernel.period import local_day
+from metering.models import EventReplay, RejectedEvent
 from metering.proof.services.prove_days import prove_closed_days, prove_day
 from tenants.domain import KeyScope, Role, StaffRole
 from tenants.models import Member, User
@@ -173,6 +174,13 @@ def ingest(tenant: CreatedTenant) -> None:
         "POST", "/events", key=key.text, body=[an_event(tenant.apps[0].key), an_event("nobody's")]
     )
     assert answer.json()["accepted"] == 1, answer.content
+    with system_scope(purpose="test"):
+        EventReplay.objects.create(
+            tenant_id=tenant.id,
+            rejected_id=RejectedEvent.objects.filter(tenant_id=tenant.id).values_list("id")[0][0],
+            replayed_at=clock.now(),
+            replayed_by="test",
+        )
 
 
 def an_event(app: str) -> dict[str, Any]:

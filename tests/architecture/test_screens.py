@@ -99,6 +99,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.SUBSCRIPTIONS_CHANGE,
         StaffAction.RUNS_START,
         StaffAction.GATEWAYS_CHANGE,
+        StaffAction.EVENTS_REPLAY,
     }
     for action in StaffAction:
         assert staff_may(role=StaffRole.AUDITOR, action=action) == (action not in changing)

@@ -50,6 +50,7 @@ PORTAL = {
     "home": "/portal/acme/",
     "usage": "/portal/acme/usage/",
     "proof": "/portal/acme/usage/proof/",
+    "rejected": "/portal/acme/usage/rejected/",
     "messages": "/portal/acme/usage/?meter=messages&app=chat&month=2026-03",
     "plan": "/portal/acme/plan/",
     "change-plan": "/portal/acme/plan/change/",

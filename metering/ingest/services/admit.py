@@ -6,7 +6,7 @@ caller's transaction and takes a handful of statements whatever the number of ev
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -17,12 +17,13 @@ from django.conf import settings
 
 from kernel import ids
 from metering.ingest.domain import identity
-from metering.ingest.domain.events import Refusal, UsageEvent, age_fault
+from metering.ingest.domain.events import Refusal, UsageEvent, age_fault, read_event
 from metering.ingest.domain.local_days import local_days
 from metering.ingest.domain.quarantine import kept_content, kept_event
 from metering.ingest.models import RejectedEvent
 from metering.ingest.queries import TenantFacts
 from metering.ingest.services.store_events import Columns, Group, known_digests, store_events
+from metering.meters.domain import EventTypes
 from work import jobs
 
 ROLL_UP: Final = "metering.roll_up"
@@ -305,7 +306,8 @@ def _group_of(candidate: _Candidate) -> Group:
 
 def _quarantine(rejected: Sequence[tuple[Submission, Refusal]], *, now: datetime) -> None:
     rows: dict[UUID, RejectedEvent] = {}
-    for submission, refusal in rejected:
+    for told_submission, refusal in rejected:
+        submission = _read_whole(told_submission, refusal)
         tenant_id = None if submission.teller is None else submission.teller.tenant_id
         source = (submission.event or refusal).source or ""
         event_id = (submission.event or refusal).id or ""
@@ -326,8 +328,32 @@ def _quarantine(rejected: Sequence[tuple[Submission, Refusal]], *, now: datetime
             code=refusal.code,
             detail=refusal.detail[:500],
             content=content,
+            digest=_kept_digest(submission),
         )
     RejectedEvent.objects.bulk_create(rows.values(), batch_size=1000, ignore_conflicts=True)
+
+
+def _read_whole(submission: Submission, refusal: Refusal) -> Submission:
+    """The submission with its event, if a meter that names its type is all that was missing."""
+    if refusal.code != "unknown_type" or submission.event is not None or not submission.content:
+        return submission
+    event = read_event(
+        submission.content,
+        types=EventTypes(
+            known=frozenset({str(submission.content.get("type"))}),
+            need_user=frozenset(),
+            need_device=frozenset(),
+            need_value=frozenset(),
+        ),
+    )
+    return replace(submission, event=event) if isinstance(event, UsageEvent) else submission
+
+
+def _kept_digest(submission: Submission) -> UUID | None:
+    """The digest of an event that was read whole, by which a resend of it will be known."""
+    if submission.event is None or submission.teller is None:
+        return None
+    return UUID(submission.teller.digest_of(submission.event))
 
 
 def _id_of(submission: Submission) -> str | None:
