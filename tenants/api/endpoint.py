@@ -119,7 +119,9 @@ class Endpoint(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.asked = read_query(request, self.query)
+        # What a method wants is said only of one that the address has.
+        if request.method in self.allowed_methods:
+            self.asked = read_query(request, self.query)
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any

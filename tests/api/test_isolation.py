@@ -114,6 +114,7 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "version": 1,
         "price": "base",
         "quantity": "2",
+        "coupon": "NOBODYS",
         # A report is signed by a gateway and not sent with a key.
         "gateway": "gw-1",
         "sequence": 1,
