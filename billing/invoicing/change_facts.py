@@ -41,7 +41,8 @@ class Facts:
     """A running subscription, and what was billed of its present period.
 
     `charged` tells how much of a price was billed in advance; `ahead` are the lines that did, the
-    newest document first, so far as discounts are held. `is_opening_draft`: the document that
+    newest document first, so far as discounts are held. `left` is what is left, after discounts, of the
+    prices of which a credit note took something back. `is_opening_draft`: the document that
     bills the advance of the present period is not issued yet; `is_advance_billed`: it is, or there is
     none. `new` is the version that a change of plan asks for, `discount` what a coupon gives. `usage` is that of the present period.
     """
@@ -52,6 +53,7 @@ class Facts:
     next_boundary_at: datetime | None
     charged: Mapping[ChargedKey, Decimal] = field(default_factory=dict)
     ahead: Sequence[BilledAhead] = ()
+    left: Mapping[ChargedKey, Money] = field(default_factory=dict)
     is_opening_draft: bool = False
     is_advance_billed: bool = False
     new: HeldVersion | None = None

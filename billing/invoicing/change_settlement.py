@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 
 from billing.discounts.domain import on_plan
 from billing.invoicing.change_facts import BilledAhead, ChargedKey, Facts
@@ -59,7 +60,9 @@ def settlement(
         replaced = [line for line in replaced if line.key not in same]
         charges = [line for line in charges if line.key not in same]
     unused_ones = _with_discounts_back(unused_ones, gone.version, facts.ahead)
+    unused_ones = _without_what_was_credited(unused_ones, gone.version, facts.left)
     replaced = _with_discounts_back(replaced, comes.version, facts.ahead)
+    replaced = _without_what_was_credited(replaced, comes.version, facts.left)
     if charges and after.discounts:
         kept = frozenset(line.key for line in charges)
         discounts = _discounts_of_charges(
@@ -195,6 +198,34 @@ def _with_discount_back(
             for each, part in zip(taken.values(), parts, strict=True)
             if part
         ),
+    )
+
+
+def _without_what_was_credited(
+    given_back: Sequence[RatedLine], version: HeldVersion, left: Mapping[ChargedKey, Money]
+) -> list[RatedLine]:
+    """No more than what is left of what was to be paid: a credit note before has given back the rest."""
+    found: list[RatedLine] = []
+    for key, of_price in groupby(given_back, key=lambda line: line.key):
+        lines = list(of_price)
+        most = left.get((version.terms.key, version.number, key))
+        if most is not None and most < total((-line.net for line in lines), currency=most.currency):
+            shares = allocate(most, [-line.net.minor for line in lines])
+            lines = [
+                _lowered(line, share) for line, share in zip(lines, shares, strict=True) if share
+            ]
+        found.extend(lines)
+    return found
+
+
+def _lowered(line: RatedLine, amount: Money) -> RatedLine:
+    told = {"unused": f"{-line.net.amount:f}", "left": f"{amount.amount:f}"}
+    return replace(
+        line,
+        exact=-exact(amount.amount),
+        amount=-amount,
+        discounts=(),
+        explanation={**line.explanation, "amount": f"{-amount.amount:f}", "credited_before": told},
     )
 
 

@@ -223,3 +223,13 @@ def test_a_wrong_scope_or_priority_is_refused(
 ) -> None:
     story = a_story(*beginning("plain"), scoped("gift", "1.00", **fields), plans=[MIXED])
     assert refused(story, tmp_path)["code"] == code
+
+
+def test_a_balance_that_no_column_holds_is_refused(tmp_path: Path) -> None:
+    story = a_story(
+        *beginning("plain"),
+        grant("03-02", "cash", "90000000000000000.00"),
+        grant("03-03", "cash", "90000000000000000.00"),
+        plans=[PLAN],
+    )
+    assert refused(story, tmp_path)["code"] == "amount_out_of_range"

@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.models import CreditNote, Invoice
@@ -15,12 +17,14 @@ from billing.invoicing.services.migrate_plan import (
     start_migration,
 )
 from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.ledger.queries import first_balance_drift, first_imbalance
 from billing.subscriptions.domain import AskedChange, ChangeKind, EffectiveWhen
 from billing.subscriptions.models import PlanMigration, SubscriptionPhase
 from kernel.errors import DomainError
 from tenants.scope import system_scope
 from tenants.services.create_tenant import CreatedTenant
 from tests.factories import a_plan, a_subscription, a_tenant
+from work.connections import JOBS
 from work.jobs import run_pending
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -179,3 +183,31 @@ def test_what_can_not_be_moved_is_refused(fields: dict[str, Any], code: str) -> 
     with pytest.raises(DomainError) as refused:
         start(**fields)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("amount", ["600", "120"])
+def test_now_takes_as_many_statements_for_five_as_for_one(
+    tenants: dict[str, CreatedTenant], amount: str
+) -> None:
+    """Whether the documents are invoices or credit notes."""
+    version(amount, trial_days=1)
+
+    def statements(*keys: str) -> int:
+        migration_id = start(when=EffectiveWhen.NOW, tenant_keys=keys, to_number=3)
+        with CaptureQueriesContext(connections[JOBS]) as seen:
+            assert execute_migration(migration_id=migration_id, now=NOW).moved == len(keys)
+        return len(seen)
+
+    assert statements("ada", "bob", "cyd", "dee") == statements("eve")
+
+
+def test_now_to_a_lower_price_each_gets_its_credit_note(tenants: dict[str, CreatedTenant]) -> None:
+    version("120")
+    execute_migration(migration_id=start(when=EffectiveWhen.NOW, to_number=3), now=NOW)
+    with system_scope(purpose="test"):
+        notes = list(CreditNote.objects.order_by("number"))
+        # Half of April: 150 back and 60 due, to the cash balance.
+        assert [(note.total_minor, note.to_balance_minor) for note in notes] == [(90_00, 90_00)] * 5
+        assert [note.number[-1] for note in notes] == ["1", "2", "3", "4", "5"]
+        assert first_imbalance() is None
+        assert first_balance_drift() is None

@@ -1,5 +1,6 @@
 """Change a subscription: its plan, what is held, pauses, its end (contract section 4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -10,7 +11,7 @@ from billing.invoicing.drafting import Contract, is_middle_of_day
 from billing.invoicing.late_usage import last_day_values
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.decide_change import Decided, decide_change, held_subscription
-from billing.invoicing.services.settle_change import settle_change
+from billing.invoicing.services.settle_change import Settling, settle_changes
 from billing.invoicing.services.write_discount import write_discount
 from billing.subscriptions.domain import (
     AskedChange,
@@ -88,15 +89,17 @@ def change_subscription(
     decided = decide_change(row=row, contract=contract, asked=asked, now=now)
     invoices: list[Invoice] = []
     credit_notes: list[CreditNote] = []
-    for document in decided.decision.documents:
-        issued = settle_change(
-            row, decided.before, document, now=now, actor=actor, corrections=corrections
-        )
-        if isinstance(issued, Invoice):
-            if not document.draft.is_empty:
-                invoices.append(issued)
-        else:
+    settlings = [
+        Settling(row=row, contract=decided.before, document=document, corrections=corrections)
+        for document in decided.decision.documents
+    ]
+    for each, issued in zip(
+        settlings, settle_changes(settlings, now=now, actor=actor), strict=True
+    ):
+        if not isinstance(issued, Invoice):
             credit_notes.append(issued)
+        elif not each.document.draft.is_empty:
+            invoices.append(issued)
     if counted is not None and is_middle_of_day(contract=contract, instant=now):
         day = local_day(now, contract.cadence.zone)
         row.last_day_usage = last_day_values(decided.usage, day=day)
@@ -104,7 +107,7 @@ def change_subscription(
         write_discount(row, decided.decision.after.discounts[-1], now=now, actor=actor)
     else:
         write_decision(decided, asked=asked, now=now)
-    audit.record(_entry(decided, asked, now=now, actor=actor), now=now)
+    audit.record(change_entry(decided, asked, now=now, actor=actor), now=now)
     return Changed(
         subscription_id=row.id, invoices=tuple(invoices), credit_notes=tuple(credit_notes)
     )
@@ -126,44 +129,56 @@ def _count_usage(contract: Contract, counted: Period, *, now: datetime) -> int:
 
 
 def write_decision(decided: Decided, *, asked: AskedChange, now: datetime) -> None:
-    """Store the subscription as the decision says it will be."""
-    row, decision = decided.row, decided.decision
-    day = local_day(now, decided.before.cadence.zone)
-    _write_versions(row, decided.before, decision.after, now=now)
-    _write_holdings(row, decided.before, decision.after, now=now)
-    _write_pauses(row, decided.before, decision.after, now=now)
-    row.starts_on = decision.after.cadence.starts_on
-    row.ends_at, row.next_boundary_at = decision.ends_at, decision.next_boundary_at
-    if decision.has_ended:
-        row.status = SubscriptionStatus.ENDED
-    if asked.when is EffectiveWhen.NOW:
-        row.plan_version_id = decision.after.version_on(day).plan_version_id
-    row.save(
-        update_fields=[
-            "starts_on",
-            "ends_at",
-            "next_boundary_at",
-            "status",
-            "plan_version",
-            "last_day_usage",
-        ]
+    """Store the subscription as the decision says it will be; see `write_decisions`."""
+    write_decisions([decided], asked=asked, now=now)
+
+
+def write_decisions(decided: Sequence[Decided], *, asked: AskedChange, now: datetime) -> None:
+    """Store subscriptions as the decisions of one change say they will be: a few statements for their
+    plans, one each for holdings and pauses that change."""
+    _write_versions(decided, now=now)
+    for each in decided:
+        row, decision = each.row, each.decision
+        _write_holdings(row, each.before, decision.after, now=now)
+        _write_pauses(row, each.before, decision.after, now=now)
+        row.starts_on = decision.after.cadence.starts_on
+        row.ends_at, row.next_boundary_at = decision.ends_at, decision.next_boundary_at
+        if decision.has_ended:
+            row.status = SubscriptionStatus.ENDED
+        if asked.when is EffectiveWhen.NOW:
+            day = local_day(now, each.before.cadence.zone)
+            row.plan_version_id = decision.after.version_on(day).plan_version_id
+    Subscription.objects.bulk_update(
+        [each.row for each in decided],
+        ["starts_on", "ends_at", "next_boundary_at", "status", "plan_version", "last_day_usage"],
+        batch_size=500,
     )
 
 
-def _write_versions(row: Subscription, before: Contract, after: Contract, *, now: datetime) -> None:
-    phases = SubscriptionPhase.objects.filter(tenant_id=row.tenant_id, subscription=row)
-    if after.phases == before.phases:
+def _write_versions(decided: Sequence[Decided], *, now: datetime) -> None:
+    changed = [each for each in decided if each.decision.after.phases != each.before.phases]
+    if not changed:
         return
-    if len(after.phases) == 1 and after.phases[0].starts_on == after.cadence.starts_on:
-        # As if it had never changed; what it holds stands in its own row.
-        phases.delete()
-        row.plan_version_id = after.phases[0].plan_version_id
-        return
-    changed_at = dict(phases.values_list("starts_on", "changed_at"))
+    phases = SubscriptionPhase.objects.filter(
+        tenant_id__in={each.row.tenant_id for each in changed},
+        subscription__in=[each.row for each in changed],
+    )
+    changed_at = {
+        (subscription_id, starts_on): changed_at
+        for subscription_id, starts_on, changed_at in phases.values_list(
+            "subscription_id", "starts_on", "changed_at"
+        )
+    }
     phases.delete()
-    known = {(each.starts_on, each.plan_version_id, each.cuts) for each in before.phases}
-    SubscriptionPhase.objects.bulk_create(
-        [
+    new: list[SubscriptionPhase] = []
+    for decision in changed:
+        row, before, after = decision.row, decision.before, decision.decision.after
+        if len(after.phases) == 1 and after.phases[0].starts_on == after.cadence.starts_on:
+            # As if it had never changed; what it holds stands in its own row.
+            row.plan_version_id = after.phases[0].plan_version_id
+            continue
+        known = {(each.starts_on, each.plan_version_id, each.cuts) for each in before.phases}
+        new.extend(
             SubscriptionPhase(
                 id=ids.new_id(),
                 tenant_id=row.tenant_id,
@@ -171,13 +186,13 @@ def _write_versions(row: Subscription, before: Contract, after: Contract, *, now
                 starts_on=each.starts_on,
                 plan_version_id=each.plan_version_id,
                 cuts=each.cuts,
-                changed_at=changed_at.get(each.starts_on, now)
+                changed_at=changed_at.get((row.id, each.starts_on), now)
                 if (each.starts_on, each.plan_version_id, each.cuts) in known
                 else now,
             )
             for each in after.phases
-        ]
-    )
+        )
+    SubscriptionPhase.objects.bulk_create(new, batch_size=1000)
 
 
 def _write_holdings(row: Subscription, before: Contract, after: Contract, *, now: datetime) -> None:
@@ -227,7 +242,8 @@ def _write_pauses(row: Subscription, before: Contract, after: Contract, *, now: 
     )
 
 
-def _entry(decided: Decided, asked: AskedChange, *, now: datetime, actor: str) -> audit.Entry:
+def change_entry(decided: Decided, asked: AskedChange, *, now: datetime, actor: str) -> audit.Entry:
+    """What the audit trail keeps of a change."""
     row, decision = decided.row, decided.decision
     before: dict[str, Any] = {}
     after: dict[str, Any] = {"when": asked.when.value}

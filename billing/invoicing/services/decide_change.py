@@ -1,19 +1,14 @@
 """Read what a change depends on, and decide it: the same for a preview and for the change itself."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
 from uuid import UUID
-
-from django.db.models import F
-from django.db.models.functions import Coalesce
 
 from billing.catalog.queries import StoredVersion, in_force, versions_of
 from billing.discounts.queries import redeemable, terms_of_coupon
-from billing.invoicing.change_facts import BilledAhead, ChargedKey, Facts, NewDiscount
+from billing.invoicing.billed_ahead import Billed, PeriodBilled, billed_ahead
+from billing.invoicing.change_facts import Facts, NewDiscount
 from billing.invoicing.changes import Decision, decide
 from billing.invoicing.contracts import (
     counting_users,
@@ -21,11 +16,8 @@ from billing.invoicing.contracts import (
     load_contracts,
     load_usage,
 )
-from billing.invoicing.domain import InvoiceKind, InvoiceStatus
-from billing.invoicing.drafting import Contract, draft_document
-from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
+from billing.invoicing.drafting import Contract, HeldVersion, draft_document
 from billing.invoicing.services.draft_due import due_boundaries
-from billing.rating.adjustments.discounts import read_taken
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.rating.usage import Usage
@@ -34,16 +26,16 @@ from billing.subscriptions.domain import (
     Boundary,
     ChangeKind,
     EffectiveWhen,
-    ServicePeriod,
     SubscriptionStatus,
 )
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import subscription_not_found, versions_shown_to
 from kernel import ids
 from kernel.errors import Conflict, NotFound
-from kernel.money import Money, total
 from kernel.period import local_day
 from metering.queries import Span
+
+_NO_USAGE: Usage = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,40 +144,65 @@ def _decided(
 ) -> Decided:
     day = local_day(now, contract.cadence.zone)
     service = None if day < contract.cadence.starts_on else contract.cadence.period_of(day)
-    billed: Sequence[_Billed] = ()
-    is_opening_draft = False
+    billed = PeriodBilled()
     if service is not None and due and due[-1].at == service.served.starts_at:
         draft = draft_document(contract=contract, boundary=due[-1], usage=usage)
-        is_opening_draft = draft is not None
-        if draft is not None:
-            billed = [
-                _Billed(document=None, net=each.line.net, working=each.working)
-                for each in draft.lines
+        billed = PeriodBilled(
+            lines=[
+                Billed(document=None, net=each.line.net, working=each.working)
+                for each in (() if draft is None else draft.lines)
                 if each.timing == Timing.IN_ADVANCE.value and each.line.kind is LineKind.RECURRING
-            ]
+            ],
+            is_opening_draft=draft is not None,
+        )
     elif service is not None:
-        is_opening_draft = _has_opening_draft(row, service)
-        billed = _billed_ahead(row, service, currency=contract.versions[0].terms.currency)
-    facts = Facts(
-        contract=contract,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
+        billed = billed_ahead(
+            [(row, service.served)], currencies={row.id: contract.versions[0].terms.currency}
+        )[row.id]
+    new = None
+    if asked.kind is ChangeKind.PLAN:
+        first = _first_day(asked, next_boundary_at, contract, day)
+        new = held_version(_asked_version(asked, day=first), starts_on=day)
+    facts = facts_of(
+        row,
+        contract,
+        billed,
         next_boundary_at=next_boundary_at,
-        charged=_charged(billed),
-        ahead=_ahead(billed),
-        is_opening_draft=is_opening_draft,
-        is_advance_billed=service is not None and not is_opening_draft,
+        is_running=service is not None,
         discount=discount,
-        new=None
-        if asked.kind is not ChangeKind.PLAN
-        else held_version(
-            _asked_version(asked, day=_first_day(asked, next_boundary_at, contract, day)),
-            starts_on=day,
-        ),
+        new=new,
         usage=usage,
     )
     return Decided(
         row=row, facts=facts, decision=decide(facts=facts, asked=asked, now=now), usage=usage
+    )
+
+
+def facts_of(
+    row: Subscription,
+    contract: Contract,
+    billed: PeriodBilled,
+    *,
+    next_boundary_at: datetime | None,
+    is_running: bool,
+    discount: NewDiscount | None = None,
+    new: HeldVersion | None = None,
+    usage: Usage = _NO_USAGE,
+) -> Facts:
+    """What a decision rests on. `is_running`: the first period has begun."""
+    return Facts(
+        contract=contract,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        next_boundary_at=next_boundary_at,
+        charged=billed.charged,
+        ahead=billed.ahead,
+        left=billed.left,
+        is_opening_draft=billed.is_opening_draft,
+        is_advance_billed=is_running and not billed.is_opening_draft,
+        discount=discount,
+        new=new,
+        usage=usage,
     )
 
 
@@ -239,91 +256,3 @@ def _usage_around(contract: Contract, *, day: date) -> Usage:
         to_day=service.end_day(zone),
     )
     return load_usage(spans=[span], meters=contract.meters).get(contract.tenant_id, {})
-
-
-def _has_opening_draft(row: Subscription, service: ServicePeriod) -> bool:
-    return Invoice.objects.filter(
-        tenant_id=row.tenant_id,
-        subscription=row,
-        kind=InvoiceKind.SUBSCRIPTION,
-        status=InvoiceStatus.DRAFT,
-        boundary_at=service.served.starts_at,
-    ).exists()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Billed:
-    """A line that billed in advance, or gave back, with its working; `net` is after discounts."""
-
-    document: object
-    net: Money
-    working: Mapping[str, Any]
-
-
-def _billed_ahead(row: Subscription, service: ServicePeriod, *, currency: str) -> list[_Billed]:
-    """What was billed in advance within the period and given back of it, on invoices and credit notes;
-    the newest document first."""
-    period = service.served
-    lines = (
-        InvoiceLine.objects.filter(
-            tenant_id=row.tenant_id,
-            invoice__subscription=row,
-            timing=Timing.IN_ADVANCE.value,
-            kind__in=[LineKind.RECURRING, LineKind.CREDIT],
-            period_starts_at__gte=period.starts_at,
-            period_starts_at__lt=period.ends_at,
-        )
-        .exclude(invoice__status=InvoiceStatus.VOID)
-        .values_list(
-            "invoice_id",
-            Coalesce("invoice__issued_at", "invoice__created_at"),
-            F("amount_minor") - F("discount_minor"),
-            "explanation",
-        )
-    )
-    of_notes = CreditNoteLine.objects.filter(
-        tenant_id=row.tenant_id,
-        credit_note__subscription=row,
-        period_starts_at__gte=period.starts_at,
-        period_starts_at__lt=period.ends_at,
-    ).values_list("credit_note_id", "credit_note__issued_at", -1 * F("amount_minor"), "explanation")
-    return [
-        _Billed(document=document, net=Money(net, currency), working=working)
-        for document, _, net, working in sorted(
-            [*lines, *of_notes], key=lambda each: (each[1], str(each[0])), reverse=True
-        )
-        if "held" in working and "price" in working
-    ]
-
-
-def _ahead(billed: Sequence[_Billed]) -> tuple[BilledAhead, ...]:
-    """What of it discounts had a part in; nothing comes back of any other."""
-    if not any(each.working.get("discounts") for each in billed):
-        return ()
-    found = []
-    for each in billed:
-        taken = tuple(
-            read_taken(told, currency=each.net.currency)
-            for told in each.working.get("discounts", ())
-        )
-        found.append(
-            BilledAhead(
-                document=each.document,
-                plan=str(each.working["plan"]),
-                version=int(each.working["version"]),
-                price=str(each.working["price"]),
-                amount=total((one.amount for one in taken), currency=each.net.currency) + each.net,
-                discounts=taken,
-            )
-        )
-    return tuple(found)
-
-
-def _charged(billed: Sequence[_Billed]) -> dict[ChargedKey, Decimal]:
-    charged: dict[ChargedKey, Decimal] = defaultdict(Decimal)
-    for each in billed:
-        working = each.working
-        if not working.get("credited"):
-            key = (str(working["plan"]), int(working["version"]), str(working["price"]))
-            charged[key] = max(charged[key], Decimal(str(working["held"])))
-    return dict(charged)

@@ -11,7 +11,8 @@ from billing.invoicing.domain import InvoiceStatus, check_transition, credit_not
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, Seller
 from billing.invoicing.services.issue_documents import buyer_of, next_numbers
 from billing.ledger.domain import BalanceKind, credit_note_postings
-from billing.ledger.services import NewTransaction, add_to_balance, post_transaction
+from billing.ledger.services import NewTransaction, post_transactions
+from billing.ledger.services.add_to_balance import NewLot, add_lots
 from billing.rating.terms import Timing
 from billing.subscriptions.models import Subscription
 from billing.taxes.domain.rules import NO_TAX, LineTax
@@ -61,41 +62,68 @@ class NewCreditNote:
 
 
 def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> CreditNote:
-    """Issue in the caller's scope; the invoice, if any, must be locked.
+    """Issue one in the caller's scope; see `issue_credit_notes`."""
+    return issue_credit_notes(notes=[note], now=now, actor=actor)[0]
 
-    Raises Invalid `nothing_to_credit` unless the lines sum to more than zero.
+
+def issue_credit_notes(
+    *, notes: Sequence[NewCreditNote], now: datetime, actor: str
+) -> list[CreditNote]:
+    """Issue notes in the caller's scope, all or none, in a few statements however many they are; what
+    comes off an invoice's receivable is one more each. Their invoices must be locked.
+
+    Raises Invalid `nothing_to_credit` unless the lines of each sum to more than zero.
     """
-    tax = total((line.tax for line in note.lines), currency=note.currency)
-    amount = total((line.amount for line in note.lines), currency=note.currency) + tax
-    if amount.minor <= 0:
+    taxes = [total((line.tax for line in note.lines), currency=note.currency) for note in notes]
+    amounts = [
+        total((line.amount for line in note.lines), currency=note.currency) + tax
+        for note, tax in zip(notes, taxes, strict=True)
+    ]
+    if any(amount.minor <= 0 for amount in amounts):
         raise Invalid(
             "nothing_to_credit",
             "The lines sum to nothing; credit an amount above zero.",
             field="lines",
         )
-    to_receivable = _settle(note, amount, now=now)
-    day = local_day(now, ZoneInfo(note.timezone))
-    prefix = credit_note_prefix(Seller.objects.get(code=note.seller).number_prefix)
-    (number,) = next_numbers([(note.seller, prefix, day.year)])
-    row = CreditNote.objects.create(
-        id=ids.new_id(),
-        tenant=note.tenant,
-        seller_id=note.seller,
-        invoice=note.invoice,
-        subscription=note.subscription,
-        document=note.document,
-        number=number,
-        currency=note.currency,
-        timezone=note.timezone,
-        language=note.tenant.language,
-        issued_at=now,
-        reason=note.reason[:500],
-        tax_minor=tax.minor,
-        total_minor=amount.minor,
-        to_receivable_minor=to_receivable.minor,
-        to_balance_minor=(amount - to_receivable).minor,
-        buyer=buyer_of(note.tenant),
+    to_receivables = [
+        _settle(note, amount, now=now) for note, amount in zip(notes, amounts, strict=True)
+    ]
+    sellers = {row.code: row for row in Seller.objects.all()}
+    numbers = next_numbers(
+        [
+            (
+                note.seller,
+                credit_note_prefix(sellers[note.seller].number_prefix),
+                local_day(now, ZoneInfo(note.timezone)).year,
+            )
+            for note in notes
+        ]
     )
+    rows = [
+        CreditNote(
+            id=ids.new_id(),
+            tenant=note.tenant,
+            seller_id=note.seller,
+            invoice=note.invoice,
+            subscription=note.subscription,
+            document=note.document,
+            number=number,
+            currency=note.currency,
+            timezone=note.timezone,
+            language=note.tenant.language,
+            issued_at=now,
+            reason=note.reason[:500],
+            tax_minor=tax.minor,
+            total_minor=amount.minor,
+            to_receivable_minor=to_receivable.minor,
+            to_balance_minor=(amount - to_receivable).minor,
+            buyer=buyer_of(note.tenant),
+        )
+        for note, number, tax, amount, to_receivable in zip(
+            notes, numbers, taxes, amounts, to_receivables, strict=True
+        )
+    ]
+    CreditNote.objects.bulk_create(rows, batch_size=500)
     CreditNoteLine.objects.bulk_create(
         [
             CreditNoteLine(
@@ -117,12 +145,14 @@ def issue_credit_note(*, note: NewCreditNote, now: datetime, actor: str) -> Cred
                     **({"tax": line.tax_terms.document} if line.tax_terms.said_by else {}),
                 },
             )
+            for row, note in zip(rows, notes, strict=True)
             for position, line in enumerate(note.lines, start=1)
-        ]
+        ],
+        batch_size=1000,
     )
-    _post(row, note, amount=amount, tax=tax, to_receivable=to_receivable, now=now)
-    _tell(row, note, amount=amount, now=now, actor=actor)
-    return row
+    _post(list(zip(rows, notes, strict=True)), now=now)
+    _tell(list(zip(rows, notes, strict=True)), now=now, actor=actor)
+    return rows
 
 
 def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
@@ -142,64 +172,68 @@ def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
     return settled
 
 
-def _post(
-    row: CreditNote,
-    note: NewCreditNote,
-    *,
-    amount: Money,
-    tax: Money,
-    to_receivable: Money,
-    now: datetime,
-) -> None:
-    deferred = total(
-        (line.amount for line in note.lines if line.timing is Timing.IN_ADVANCE),
-        currency=note.currency,
-    )
-    post_transaction(
-        transaction=NewTransaction(
-            tenant_id=note.tenant.id,
-            kind="credit_note",
-            reference=f"credit_note:{row.id}",
-            description=f"Credit note {row.number}",
-            postings=credit_note_postings(
-                deferred=deferred,
-                earned=amount - tax - deferred,
-                tax=tax,
-                to_receivable=to_receivable,
-                to_balance=amount - to_receivable,
-            ),
-        ),
-        now=now,
-    )
-    add_to_balance(
-        tenant_id=note.tenant.id,
-        kind=BalanceKind.CASH,
-        amount=amount - to_receivable,
-        source=f"credit_note:{row.id}",
-        now=now,
-    )
+def _post(issued: Sequence[tuple[CreditNote, NewCreditNote]], *, now: datetime) -> None:
+    transactions, lots = [], []
+    for row, note in issued:
+        tax = Money(row.tax_minor, row.currency)
+        to_balance = Money(row.to_balance_minor, row.currency)
+        deferred = total(
+            (line.amount for line in note.lines if line.timing is Timing.IN_ADVANCE),
+            currency=note.currency,
+        )
+        transactions.append(
+            NewTransaction(
+                tenant_id=note.tenant.id,
+                kind="credit_note",
+                reference=f"credit_note:{row.id}",
+                description=f"Credit note {row.number}",
+                postings=credit_note_postings(
+                    deferred=deferred,
+                    earned=Money(row.total_minor, row.currency) - tax - deferred,
+                    tax=tax,
+                    to_receivable=Money(row.to_receivable_minor, row.currency),
+                    to_balance=to_balance,
+                ),
+            )
+        )
+        lots.append(
+            NewLot(
+                tenant_id=note.tenant.id,
+                kind=BalanceKind.CASH,
+                amount=to_balance,
+                source=f"credit_note:{row.id}",
+            )
+        )
+    post_transactions(transactions=transactions, now=now)
+    add_lots(lots=lots, now=now)
 
 
-def _tell(
-    row: CreditNote, note: NewCreditNote, *, amount: Money, now: datetime, actor: str
-) -> None:
-    audit.record(
-        audit.Entry(
-            tenant_id=note.tenant.id,
-            actor=actor,
-            action="credit_note.issued",
-            target=f"credit_note:{row.number}",
-            after={
-                "total": f"{amount}",
-                "invoice": note.invoice.number if note.invoice is not None else None,
-            },
-            reason=note.reason,
-        ),
+def _tell(issued: Sequence[tuple[CreditNote, NewCreditNote]], *, now: datetime, actor: str) -> None:
+    audit.record_many(
+        [
+            audit.Entry(
+                tenant_id=note.tenant.id,
+                actor=actor,
+                action="credit_note.issued",
+                target=f"credit_note:{row.number}",
+                after={
+                    "total": f"{Money(row.total_minor, row.currency)}",
+                    "invoice": note.invoice.number if note.invoice is not None else None,
+                },
+                reason=note.reason,
+            )
+            for row, note in issued
+        ],
         now=now,
     )
-    outbox.publish(
-        topic="credit_note.issued",
-        key=str(row.id),
-        payload={"credit_note_id": str(row.id)},
-        tenant_id=note.tenant.id,
+    outbox.publish_many(
+        [
+            outbox.NewMessage(
+                topic="credit_note.issued",
+                key=str(row.id),
+                payload={"credit_note_id": str(row.id)},
+                tenant_id=note.tenant.id,
+            )
+            for row, note in issued
+        ]
     )

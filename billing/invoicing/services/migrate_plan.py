@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -11,12 +11,15 @@ from django.db.models import QuerySet
 
 from billing.catalog.models import PlanVersion
 from billing.catalog.queries import StoredVersion, versions_of
+from billing.invoicing.billed_ahead import PeriodBilled, billed_ahead
 from billing.invoicing.change_facts import Facts
 from billing.invoicing.changes import decide
 from billing.invoicing.contracts import held_version, load_contracts
 from billing.invoicing.drafting import HeldVersion
-from billing.invoicing.services.change_subscription import change_subscription
+from billing.invoicing.services.change_subscription import change_entry, write_decisions
+from billing.invoicing.services.decide_change import Decided, facts_of
 from billing.invoicing.services.draft_due import draft_due
+from billing.invoicing.services.settle_change import Settling, settle_changes
 from billing.subscriptions.domain import (
     AskedChange,
     ChangeKind,
@@ -34,7 +37,7 @@ from work.jobs import enqueue
 
 KIND: Final = "billing.migrate_plan"
 CHUNK: Final = 500
-CHUNK_NOW: Final = 50
+CHUNK_NOW: Final = 200
 """Now each one has a document of its own; the series of their numbers is held meanwhile."""
 PARKED: Final = "parked"
 BILLING_DUE: Final = "billing_due"
@@ -119,9 +122,9 @@ def execute_migration(
     """Do a migration to its end as of `now`, each chunk in a transaction of its own.
 
     What has fallen due is drafted first, by the version that held. Killed anywhere and run again, it
-    goes on behind the last chunk that was committed; nobody is moved, or billed, twice. At the
-    period's end a chunk is a few statements whatever its size; now, each subscription that comes out
-    at other than zero gets its document at once.
+    goes on behind the last chunk that was committed; nobody is moved, or billed, twice. A chunk is a few
+    statements whatever its size; now, each subscription that comes out at other than zero gets its
+    document at once.
     """
     while draft_due(at=now).subscriptions:
         pass
@@ -258,25 +261,58 @@ def _plan(
 def _change_at_once(
     rows: Sequence[Subscription],
     asked: AskedChange,
-    _: HeldVersion,
+    new: HeldVersion,
     *,
     now: datetime,
     actor: str,
 ) -> list[str]:
-    codes = []
+    """Change subscriptions now, with their documents; per subscription "" or why it stays."""
+    contracts = load_contracts(rows, with_taxes=True)
+    served = [
+        (row, contract.cadence.period_of(day).served)
+        for row in rows
+        for contract in [contracts[row.id]]
+        for day in [local_day(now, contract.cadence.zone)]
+        if day >= contract.cadence.starts_on
+    ]
+    billed = billed_ahead(
+        served,
+        currencies={key: each.versions[0].terms.currency for key, each in contracts.items()},
+    )
+    codes: list[str] = []
+    decided: list[Decided] = []
     for row in rows:
+        contract = contracts[row.id]
+        facts = facts_of(
+            row,
+            contract,
+            billed.get(row.id, PeriodBilled()),
+            next_boundary_at=row.next_boundary_at,
+            is_running=row.id in billed,
+            new=replace(new, starts_on=local_day(now, contract.cadence.zone)),
+        )
         try:
-            change_subscription(
-                tenant_id=row.tenant_id,
-                subscription_id=row.id,
-                asked=asked,
-                now=now,
-                actor=actor,
-            )
+            decision = decide(facts=facts, asked=asked, now=now)
+            for document in decision.documents:
+                _ = document.draft.total  # refused here, where it stops no other
         except DomainError as error:
             codes.append(error.code)
         else:
             codes.append("")
+            decided.append(Decided(row=row, facts=facts, decision=decision, usage={}))
+    settle_changes(
+        [
+            Settling(row=each.row, contract=each.before, document=document)
+            for each in decided
+            for document in each.decision.documents
+        ],
+        now=now,
+        actor=actor,
+    )
+    write_decisions(decided, asked=asked, now=now)
+    audit.record_many(
+        [change_entry(each, asked, now=now, actor=actor) for each in decided], now=now
+    )
     return codes
 
 

@@ -1,171 +1,235 @@
 """Issue the documents of a change: an invoice, or below zero a credit note to the cash balance."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Max, Sum
+from django.db.models import F, Max, Sum
 
 from billing.invoicing.changes import SettledDocument
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
-from billing.invoicing.drafting import Contract, Draft
+from billing.invoicing.drafting import Contract
 from billing.invoicing.lines import line_rows
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
 from billing.invoicing.services.draft_due import invoice_row
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
     NewCreditNote,
-    issue_credit_note,
+    issue_credit_notes,
 )
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.subscriptions.models import Subscription
-from kernel.period import Period
 
 SELLER = "default"
 _TICK = timedelta(microseconds=1)
 
 
-def settle_change(
-    row: Subscription,
-    contract: Contract,
-    document: SettledDocument,
-    *,
-    now: datetime,
-    actor: str,
-    corrections: int = 0,
-) -> Invoice | CreditNote:
-    """Issue what a change settles, as of now, in the caller's cross-tenant scope.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """A document of a change that is to be issued. `corrections` is how many corrections its days had
+    before their usage was read."""
 
-    `corrections` is how many corrections its days had before their usage was read.
+    row: Subscription
+    contract: Contract
+    document: SettledDocument
+    corrections: int = 0
+
+
+def settle_changes(
+    settlings: Sequence[Settling], *, now: datetime, actor: str
+) -> list[Invoice | CreditNote]:
+    """Issue what changes settle, as of now, in the caller's cross-tenant scope, in their order: an
+    invoice, or below zero a credit note to the cash balance. A few statements however many they are.
     """
-    if document.is_credit_note:
-        return credit_unused(
-            row, contract, document.draft, reason=document.reason, now=now, actor=actor
-        )
-    return issue_at_once(
-        row, contract, document.draft, kind=document.kind, now=now, corrections=corrections
+    sources = _sources(settlings)
+    notes = [
+        (each, found)
+        for each, found in zip(settlings, sources, strict=True)
+        if each.document.is_credit_note
+    ]
+    invoices = [
+        (each, found)
+        for each, found in zip(settlings, sources, strict=True)
+        if not each.document.is_credit_note
+    ]
+    issued: dict[int, Invoice | CreditNote] = {}
+    for (each, _), note in zip(
+        notes,
+        issue_credit_notes(notes=[_note(*each) for each in notes], now=now, actor=actor)
+        if notes
+        else [],
+        strict=True,
+    ):
+        issued[id(each)] = note
+    for (each, _), invoice in zip(invoices, _issue_invoices(invoices, now=now), strict=True):
+        issued[id(each)] = invoice
+    return [issued[id(each)] for each in settlings]
+
+
+def _note(each: Settling, sources: Sequence[InvoiceLine | None]) -> NewCreditNote:
+    draft = each.document.draft
+    return NewCreditNote(
+        tenant=each.row.tenant,
+        seller=SELLER,
+        timezone=each.contract.cadence.zone.key,
+        currency=draft.currency,
+        lines=[
+            CreditLine(
+                key=line.line.key,
+                description=line.line.description,
+                amount=-settled.taxable,
+                tax=-settled.tax,
+                tax_terms=line.tax,
+                period=line.line.period,
+                timing=Timing(line.timing),
+                invoice_line_id=source.id if source is not None else None,
+                explanation=line.working,
+            )
+            for line, settled, source in zip(
+                draft.lines, draft.settlement.lines, sources, strict=True
+            )
+        ],
+        reason=each.document.reason,
+        invoice=next((source.invoice for source in sources if source is not None), None),
+        settles=False,
+        subscription=each.row,
     )
 
 
-def credit_unused(
-    row: Subscription, contract: Contract, draft: Draft, *, reason: str, now: datetime, actor: str
-) -> CreditNote:
-    """Issue a draft that came out negative as a credit note, its amount to the cash balance."""
-    billed = _billed_in_advance(row, draft.period)
-    left = _left_to_credit(billed)
-    lines = []
-    invoice = None
-    for each, settled in zip(draft.lines, draft.settlement.lines, strict=True):
-        source = None
-        if each.line.kind is LineKind.CREDIT:
-            source = next(
-                (
-                    line
-                    for line in billed
-                    if (line.key, line.plan_version_id) == (each.line.key, each.plan_version_id)
-                    and line.period_starts_at <= each.line.period.starts_at < line.period_ends_at
-                ),
-                None,
-            )
-            # What was charged on a credit note has no line that it could be taken from, nor has the
-            # minor unit that a part, split for itself by a change of tax, may round up by.
+def _issue_invoices(
+    settlings: Sequence[tuple[Settling, Sequence[InvoiceLine | None]]], *, now: datetime
+) -> list[Invoice]:
+    """Write documents outside the boundaries and issue them as of now; one of nothing gets no number."""
+    if not settlings:
+        return []
+    last = {
+        (subscription_id, kind): boundary_at
+        for subscription_id, kind, boundary_at in Invoice.objects.filter(
+            tenant_id__in={each.row.tenant_id for each, _ in settlings},
+            subscription__in=[each.row for each, _ in settlings],
+            boundary_at__gte=now,
+        )
+        .values_list("subscription_id", "kind")
+        .annotate(last=Max("boundary_at"))
+    }
+    invoices: list[Invoice] = []
+    lines: list[InvoiceLine] = []
+    issuable: list[Issuable] = []
+    for each, sources in settlings:
+        draft, kind = each.document.draft, each.document.kind
+        # What a document gives back of a line, no credit note gives back again.
+        told = tuple(
+            line if source is None else replace(line, adjusts=source.id)
+            for line, source in zip(draft.lines, sources, strict=True)
+        )
+        draft = replace(draft, lines=told)
+        invoice = invoice_row(each.contract, draft, seller=SELLER, at=now, kind=kind)
+        # A document of a kind is one of a kind at its instant: those of one instant follow each other.
+        before = last.get((each.row.id, kind.value))
+        if before is not None:
+            invoice.boundary_at = before + _TICK
+        last[each.row.id, kind.value] = invoice.boundary_at
+        invoice.tenant = each.row.tenant
+        invoice.corrections_counted = each.corrections
+        invoices.append(invoice)
+        lines.extend(line_rows(invoice_id=invoice.id, contract=each.contract, draft=draft))
+        if not draft.is_empty:
+            issuable.append(Issuable(invoice=invoice, draft=draft))
+    Invoice.objects.bulk_create(invoices, batch_size=500)
+    InvoiceLine.objects.bulk_create(lines, batch_size=1000)
+    issued = {each.invoice.id for each in issuable}
+    empty = [invoice.id for invoice in invoices if invoice.id not in issued]
+    if empty:
+        Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
+    issue_documents(documents=issuable, at=now)
+    return invoices
+
+
+def _sources(settlings: Sequence[Settling]) -> list[list[InvoiceLine | None]]:
+    """For each line of each document that gives back the issued line that it is taken from.
+
+    What was charged on a credit note has no line that it could be taken from, nor has the minor unit that
+    a part, split for itself by a change of tax, may round up by.
+    """
+    changes = [each for each in settlings if each.document.kind is InvoiceKind.CHANGE]
+    billed = _billed_in_advance(changes)
+    left = _left_to_credit([line for lines in billed.values() for line in lines])
+    found: list[list[InvoiceLine | None]] = []
+    for settling in settlings:
+        draft = settling.document.draft
+        sources: list[InvoiceLine | None] = []
+        for each, settled in zip(draft.lines, draft.settlement.lines, strict=True):
+            source = None
+            if each.line.kind is LineKind.CREDIT:
+                source = next(
+                    (
+                        line
+                        for line in billed.get(settling.row.id, ())
+                        if (line.key, line.plan_version_id) == (each.line.key, each.plan_version_id)
+                        and line.period_starts_at
+                        <= each.line.period.starts_at
+                        < line.period_ends_at
+                    ),
+                    None,
+                )
             if source is not None and left[source.id] < -settled.taxable.minor:
                 source = None
             if source is not None:
                 left[source.id] += settled.taxable.minor
-            invoice = invoice or (source.invoice if source is not None else None)
-        lines.append(
-            CreditLine(
-                key=each.line.key,
-                description=each.line.description,
-                amount=-settled.taxable,
-                tax=-settled.tax,
-                tax_terms=each.tax,
-                period=each.line.period,
-                timing=Timing(each.timing),
-                invoice_line_id=source.id if source is not None else None,
-                explanation=each.working,
-            )
-        )
-    return issue_credit_note(
-        note=NewCreditNote(
-            tenant=row.tenant,
-            seller=SELLER,
-            timezone=contract.cadence.zone.key,
-            currency=draft.currency,
-            lines=lines,
-            reason=reason,
-            invoice=invoice,
-            settles=False,
-            subscription=row,
-        ),
-        now=now,
-        actor=actor,
-    )
+            sources.append(source)
+        found.append(sources)
+    return found
 
 
-def _billed_in_advance(row: Subscription, period: Period) -> list[InvoiceLine]:
-    """The issued lines that billed a part of the period ahead, the newest first."""
-    return list(
+def _billed_in_advance(settlings: Sequence[Settling]) -> dict[UUID, list[InvoiceLine]]:
+    """The issued lines that billed a part of the documents' periods ahead, the newest first, by
+    subscription."""
+    if not settlings:
+        return {}
+    periods = [each.document.draft.period for each in settlings]
+    found: dict[UUID, list[InvoiceLine]] = defaultdict(list)
+    for line in (
         InvoiceLine.objects.filter(
-            tenant_id=row.tenant_id,
-            invoice__subscription=row,
+            tenant_id__in={each.row.tenant_id for each in settlings},
+            invoice__subscription__in=[each.row for each in settlings],
             invoice__number__isnull=False,
             timing=Timing.IN_ADVANCE.value,
             kind=LineKind.RECURRING,
-            period_starts_at__lt=period.ends_at,
-            period_ends_at__gt=period.starts_at,
+            period_starts_at__lt=max(period.ends_at for period in periods),
+            period_ends_at__gt=min(period.starts_at for period in periods),
         )
         .select_related("invoice")
         .order_by("-invoice__issued_at", "-invoice__number")
-    )
+    ):
+        if line.invoice.subscription_id is not None:
+            found[line.invoice.subscription_id].append(line)
+    return found
 
 
-def issue_at_once(
-    row: Subscription,
-    contract: Contract,
-    draft: Draft,
-    *,
-    kind: InvoiceKind,
-    now: datetime,
-    corrections: int = 0,
-) -> Invoice:
-    """Write a document outside the boundaries and issue it as of now; one of nothing gets no number.
-
-    `corrections` is how many corrections its days had before their usage was read.
-    """
-    invoice = invoice_row(contract, draft, seller=SELLER, at=now, kind=kind)
-    # A document of a kind is one of a kind at its instant: those of one instant follow each other.
-    last = Invoice.objects.filter(
-        tenant_id=row.tenant_id, subscription=row, kind=kind, boundary_at__gte=now
-    ).aggregate(last=Max("boundary_at"))["last"]
-    if last is not None:
-        invoice.boundary_at = last + _TICK
-    invoice.tenant = row.tenant
-    invoice.corrections_counted = corrections
-    invoice.save(force_insert=True)
-    InvoiceLine.objects.bulk_create(
-        line_rows(invoice_id=invoice.id, contract=contract, draft=draft)
-    )
-    if draft.is_empty:
-        Invoice.objects.filter(id=invoice.id).update(status=InvoiceStatus.VOID)
-    else:
-        issue_documents(documents=[Issuable(invoice=invoice, draft=draft)], at=now)
-    return invoice
-
-
-def _left_to_credit(lines: list[InvoiceLine]) -> dict[UUID, int]:
-    """What of each invoice line no credit note has taken back yet, in minor units."""
+def _left_to_credit(lines: Sequence[InvoiceLine]) -> dict[UUID, int]:
+    """What of each invoice line no document of a change and no credit note has taken back yet, in minor
+    units."""
+    if not lines:
+        return {}
+    tenant_ids, line_ids = {line.tenant_id for line in lines}, [line.id for line in lines]
     credited = dict(
-        CreditNoteLine.objects.filter(
-            tenant_id__in={line.tenant_id for line in lines},
-            invoice_line_id__in=[line.id for line in lines],
-        )
+        CreditNoteLine.objects.filter(tenant_id__in=tenant_ids, invoice_line_id__in=line_ids)
         .values_list("invoice_line_id")
         .annotate(total=Sum("amount_minor"))
     )
+    adjusted = dict(
+        InvoiceLine.objects.filter(tenant_id__in=tenant_ids, adjusts__in=line_ids)
+        .values_list("adjusts")
+        .annotate(total=Sum(F("amount_minor") - F("discount_minor")))
+    )
     return {
-        line.id: line.amount_minor - line.discount_minor - credited.get(line.id, 0)
+        line.id: line.amount_minor
+        - line.discount_minor
+        + adjusted.get(line.id, 0)
+        - credited.get(line.id, 0)
         for line in lines
     }

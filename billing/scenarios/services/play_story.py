@@ -130,7 +130,10 @@ class _Player:
 
     def result(self) -> dict[str, Any]:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
-            return result_document(at=self._now, currency=self._story.currency)
+            try:
+                return result_document(at=self._now, currency=self._story.currency)
+            except DomainError as error:
+                raise StepFault(error, step=self._step) from error
 
     def _set_up(self) -> None:
         with clock.moved_to(self._now), system_scope(purpose="scenario", actor=ACTOR):
