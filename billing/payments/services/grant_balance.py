@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from billing.catalog.models import Plan, PlanVersion
@@ -11,11 +12,13 @@ from billing.ledger.services import NewTransaction, add_to_balance, post_transac
 from billing.rating.adjustments.credits import CreditScope
 from kernel import ids
 from kernel.errors import Conflict, Invalid
-from kernel.money import Money
+from kernel.money import MAX_MINOR, Money
 from tenants import audit
 from tenants.models import App
 from work.connections import cursor
 
+MOST_GRANTED: Final = MAX_MINOR // 10_000
+"""Of one grant, in minor units, so that no tenant's sums leave what a column holds."""
 ANYTHING = CreditScope()
 """No limit to what a balance may pay."""
 
@@ -106,6 +109,12 @@ def check_grant(
     known."""
     if amount.minor <= 0:
         raise Invalid("amount_not_positive", "amount is not above zero.", field="amount")
+    if amount.minor > MOST_GRANTED:
+        raise Invalid(
+            "amount_out_of_range",
+            f"amount is above {Money(MOST_GRANTED, amount.currency)}; grant less.",
+            field="amount",
+        )
     if expires_at is not None and expires_at <= now:
         raise Invalid("expires_in_past", "expires_at is not ahead.", field="expires_at")
     if abs(priority) > LOWEST_PRIORITY:
