@@ -1,6 +1,7 @@
 """The topics' models, gathered for Django: one app, one migration history."""
 
 from billing.catalog.models import Plan, PlanOffer, PlanVersion
+from billing.certificates.models import Certificate
 from billing.discounts.models import Coupon
 from billing.invoicing.models import (
     BillingRun,
@@ -30,6 +31,7 @@ from billing.taxes.models import TaxRate
 __all__ = [
     "BalanceLot",
     "BillingRun",
+    "Certificate",
     "Coupon",
     "CreditNote",
     "CreditNoteLine",

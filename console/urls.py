@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from console.finance import balance, invoices, late_usage, overview, payments
+from console.finance import balance, certificates, invoices, late_usage, overview, payments
 from console.operations import gateways, meters, partitions, quarantine, runs
 from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
 from console.search import search
@@ -37,6 +37,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/", payments.payment_list, name="payments"),
     path("late-usage/", late_usage.late_usage, name="late_usage"),
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
+    path("certificates/", certificates.certificate_list, name="certificates"),
+    path("certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),
     path("meters/", meters.meters, name="meters"),
     path("partitions/", partitions.partition_list, name="partitions"),
     path("gateways/", gateways.gateway_list, name="gateways"),

@@ -9,6 +9,10 @@ from django.utils.translation import pgettext_lazy
 from ui.cells import Status, Text, Tone
 
 _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
+    "certificate": {
+        "agreed": (_("Agrees"), Tone.GOOD),
+        "drifted": (_("Differs"), Tone.BAD),
+    },
     "tenant": {
         "trial": (_("Trial"), Tone.ACTIVE),
         "active": (pgettext_lazy("tenant", "Active"), Tone.GOOD),
@@ -131,6 +135,24 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "promotion": _("Promotion"),
         "revenue": _("Revenue"),
         "tax_payable": _("Tax payable"),
+    },
+    "check": {
+        "reports": _("Gateways' reports: none is missing"),
+        "events": _("Events = daily usage"),
+        "closed_days": _("Closed days are as they were closed"),
+        "invoice_quantities": _("Daily usage = quantities of the invoices issued"),
+        "invoice_lines": _("Lines = totals of the documents issued"),
+        "ledger": _("Totals of the documents = ledger"),
+    },
+    "finding": {
+        "reports_missing": _("Reports are missing"),
+        "usage_differs": _("Usage is not what the events say"),
+        "too_many_differences": _("More differences than can be named"),
+        "closed_day_changed": _("A closed day was changed"),
+        "quantity_differs": _("The invoice bills another value than is stored"),
+        "lines_differ": _("The lines don't sum to the document"),
+        "posting_differs": _("The ledger says another amount"),
+        "unbalanced_transaction": _("A transaction doesn't balance"),
     },
     "tax_code": {
         "standard": _("Taxed"),

@@ -56,9 +56,11 @@ def closed_days(*, tenant_ids: Sequence[UUID], from_day: date, to_day: date) -> 
     ]
 
 
-def changed_closed_days(*, tenant_ids: Sequence[UUID] | None = None) -> list[tuple[UUID, date]]:
-    """Closed days whose rows are no longer those that were closed; none, unless somebody went
-    around the guards. The same text as in `close_days` is hashed anew."""
+def changed_closed_days(
+    *, tenant_ids: Sequence[UUID] | None = None, day: date | None = None
+) -> list[tuple[UUID, date]]:
+    """Closed days (or those of one date) whose rows are no longer those that were closed; none, unless
+    somebody went around the guards. The same text as in `close_days` is hashed anew."""
     with cursor() as execution:
         execution.execute(
             """
@@ -73,10 +75,11 @@ def changed_closed_days(*, tenant_ids: Sequence[UUID] | None = None) -> list[tup
                  WHERE usage.tenant_id = closed.tenant_id AND usage.day = closed.day
               ) AS standing ON true
              WHERE (%(tenants)s::uuid[] IS NULL OR closed.tenant_id = ANY (%(tenants)s::uuid[]))
+               AND (%(day)s::date IS NULL OR closed.day = %(day)s::date)
                AND (standing.rows, standing.digest) IS DISTINCT FROM (closed.rows, closed.digest)
              ORDER BY 1, 2
             """,
-            {"tenants": None if tenant_ids is None else plain_array(tenant_ids)},
+            {"tenants": None if tenant_ids is None else plain_array(tenant_ids), "day": day},
         )
         return [(tenant_id, day) for tenant_id, day in execution.fetchall()]
 

@@ -195,4 +195,8 @@ class Signer:
 
     def sign(self, statement: Statement) -> bytes:
         """The signature of the statement's text: 64 bytes."""
-        return self._key.sign(statement.text().encode())
+        return self.sign_text(statement.text())
+
+    def sign_text(self, text: str) -> bytes:
+        """The signature of any text of the deployment's whose first line says what it is: 64 bytes."""
+        return self._key.sign(text.encode())

@@ -48,7 +48,7 @@ WITHOUT_TENANT = (
 )
 
 REFUSED = {403, 404, 405}
-NOT_OWNED = {"plan_key", "version", "path", "gateway_key", "gap_id"}
+NOT_OWNED = {"plan_key", "version", "path", "gateway_key", "gap_id", "certificate_id"}
 """Parts of addresses that name nothing of a tenant."""
 
 
@@ -81,6 +81,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "change_id": str(world.change_id),
         "gateway_key": "gw-1",
         "gap_id": str(run_id),
+        "certificate_id": str(run_id),
     }
 
 

@@ -24,7 +24,7 @@ _FACTS: Final = f"""
 _WITHIN: Final = "AND day >= %(from)s AND day < %(to)s"
 """Days of a meter in UTC reach into the local days beside them."""
 
-_REBUILT: Final = "recounted from the events"
+REBUILT: Final = "recounted from the events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         "to": to_day,
         "now": now,
         "active_users": ACTIVE_USERS,
-        "reason": _REBUILT,
+        "reason": REBUILT,
     }
     with cursor() as execution:
         execution.execute(

@@ -24,7 +24,7 @@ EVENTS_AT_A_TIME: Final = 200_000
 """One transaction folds batches of about so many events (and always one batch)."""
 _BATCHES_AT_A_TIME: Final = 5_000
 
-_LATE: Final = "arrived after the day was closed"
+LATE: Final = "arrived after the day was closed"
 
 _CLAIMED: Final = """
     claimed AS MATERIALIZED (
@@ -270,7 +270,7 @@ def _fold_counts(execution: Any, claimed: Mapping[str, Any], *, rules: Sequence[
         ON CONFLICT (tenant_id, app_id, meter, day, kind)
            DO UPDATE SET value = stored.value + excluded.value
         """,  # noqa: S608  # nothing from outside
-        {**claimed, **rule_parameters(rules), "active_users": ACTIVE_USERS, "late": _LATE},
+        {**claimed, **rule_parameters(rules), "active_users": ACTIVE_USERS, "late": LATE},
     )
 
 
@@ -313,5 +313,5 @@ def _fold_readings(
          ORDER BY tenant_id, app_id, meter, day, kind
         ON CONFLICT (tenant_id, app_id, meter, day, kind) DO UPDATE SET value = excluded.value
         """,  # noqa: S608  # nothing from outside
-        {**claimed, **rule_parameters(rules), "late": _LATE},
+        {**claimed, **rule_parameters(rules), "late": LATE},
     )
