@@ -93,6 +93,13 @@ _TOLD: Final[Mapping[str, str]] = {
     "unexpected_error": "a job's error · The job failed in a way that nobody foresaw; the log has the trace. It is tried again, then parked.",
     "cannot_verify": "a command's status 2 · The proof or the log can not be read; the message says which and why.",
     "wrong_use": "a command's status 2 · The options do not fit together.",
+    "reports_missing": "in `findings` · Reports of a gateway are missing that hold the day. Send them, or release the gap in the console.",
+    "usage_differs": "in `findings` · A stored value of usage is not what a recount of the events gives; `stored` and `recounted` tell both.",
+    "too_many_differences": "in `findings` · More values differ from the events than are looked at; find the common cause first.",
+    "closed_day_changed": "in `findings` · The rows of a closed day are no longer those that were closed: somebody went around the guards.",
+    "quantity_differs": "in `findings` · An invoice was worked out from another value of a day than is stored; `billed` and `stored` tell both.",
+    "lines_differ": "in `findings` · The lines of a document don't sum to its `figure`; `said` and `lines` tell both, in minor units.",
+    "posting_differs": "in `findings` · The ledger has another amount for a document than its total, in minor units.",
     "try_again": "503 · The event could not be stored; the gateway sends it again.",
 }
 
