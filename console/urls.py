@@ -4,7 +4,15 @@ from django.urls import URLPattern, URLResolver, path
 
 from console.finance import balance, certificates, invoices, late_usage, overview, payments
 from console.operations import gateways, meters, partitions, quarantine, runs
-from console.sales import plan_comparison, plan_editor, plans, subscription, tenants, terms
+from console.sales import (
+    migration,
+    plan_comparison,
+    plan_editor,
+    plans,
+    subscription,
+    tenants,
+    terms,
+)
 from console.search import search
 
 app_name = "console"
@@ -26,6 +34,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("plans/", plans.plan_list, name="plans"),
     path("plans/<str:plan_key>/", plans.plan, name="plan"),
     path("plans/<str:plan_key>/versions/<int:version>/", plans.cohort, name="cohort"),
+    path("plans/<str:plan_key>/versions/<int:version>/migrate/", migration.migrate, name="migrate"),
+    path("plan-migrations/<uuid:migration_id>/", migration.migration, name="migration"),
+    path(
+        "plan-migrations/<uuid:migration_id>/progress",
+        migration.migration_progress,
+        name="migration_progress",
+    ),
     path("plan-editor/", plan_editor.new_plan, name="new_plan"),
     path("plan-editor/<str:plan_key>/", plan_editor.edit_plan, name="edit_plan"),
     path("plan-preview/", plan_editor.preview, name="plan_preview"),

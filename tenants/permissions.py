@@ -20,6 +20,7 @@ class StaffAction(StrEnum):
     PLANS_VIEW = "plans.view"
     PRICES_AGREE = "prices.agree"
     PLANS_CHANGE = "plans.change"
+    PLANS_MIGRATE = "plans.migrate"
     SUBSCRIPTIONS_CHANGE = "subscriptions.change"
     INVOICES_VIEW = "invoices.view"
     PAYMENTS_RECORD = "payments.record"
@@ -60,6 +61,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.PLANS_VIEW: _ALL_STAFF,
     StaffAction.PRICES_AGREE: frozenset({StaffRole.SALES, StaffRole.ADMIN}),
     StaffAction.PLANS_CHANGE: frozenset({StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.PLANS_MIGRATE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.SUBSCRIPTIONS_CHANGE: frozenset(
         {StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}
     ),

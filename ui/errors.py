@@ -52,6 +52,14 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "proof_does_not_hold": _(
         "Who is stored as counted on this day is not who was signed for. Tell the operator."
     ),
+    "cohort_changed": _(
+        "It would move %(subscriptions)s subscriptions and not %(seen)s; look at it again."
+    ),
+    "currency_mismatch": _(
+        "The other version is in another currency; a subscription keeps its own."
+    ),
+    "expires_in_past": _("The day is not ahead; give a later one."),
+    "unknown_scope": _("These keys are not known: %(keys)s."),
     "currency_not_chargeable": _("This currency cannot be charged to a card."),
     "invalid_bank_reference": _("Give the reference of the bank statement, up to 140 characters."),
     "invoice_not_issued": _("This invoice is a draft; it can be printed when it is issued."),

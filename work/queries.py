@@ -146,7 +146,15 @@ def job(*, job_id: UUID) -> JobDetail | None:
 
 def progress(*, job_id: UUID) -> Progress | None:
     """How far one job is, or None when there is no such job."""
-    found = _jobs().filter(pk=job_id).first()
+    return _progress(_jobs().filter(pk=job_id).first())
+
+
+def progress_of(*, kind: str, key: str) -> Progress | None:
+    """The same of the newest job of a kind and business key."""
+    return _progress(_jobs().filter(kind=kind, key=key).order_by("-created_at").first())
+
+
+def _progress(found: Job | None) -> Progress | None:
     if found is None:
         return None
     done, total = found.progress_done, found.progress_total

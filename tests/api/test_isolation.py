@@ -48,7 +48,15 @@ WITHOUT_TENANT = (
 )
 
 REFUSED = {403, 404, 405}
-NOT_OWNED = {"plan_key", "version", "path", "gateway_key", "gap_id", "certificate_id"}
+NOT_OWNED = {
+    "plan_key",
+    "version",
+    "path",
+    "gateway_key",
+    "gap_id",
+    "certificate_id",
+    "migration_id",
+}
 """Parts of addresses that name nothing of a tenant."""
 
 
@@ -80,6 +88,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "run_id": str(run_id),
         "change_id": str(world.change_id),
         "gateway_key": "gw-1",
+        "migration_id": str(run_id),
         "gap_id": str(run_id),
         "certificate_id": str(run_id),
     }

@@ -92,6 +92,7 @@ def test_an_auditor_changes_nothing() -> None:
     changing = {
         StaffAction.LATE_USAGE_SET,
         StaffAction.BALANCES_GRANT,
+        StaffAction.PLANS_MIGRATE,
         StaffAction.TAXES_CHANGE,
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,

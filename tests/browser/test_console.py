@@ -198,3 +198,17 @@ def test_a_balance_is_granted_by_keyboard_after_a_look(
     expect(page.get_by_role("status")).to_contain_text("The balance is granted.")
     expect(page.locator(".figures")).to_contain_text("CN¥50.00")
     expect(page.locator("#list")).to_contain_text("Voucher")
+
+
+def test_subscriptions_are_moved_by_keyboard_after_a_look(sign_in: SignIn, world: World) -> None:
+    page = sign_in(world.staff, width=375)
+    page.goto("/console/plans/standard/versions/1/")
+    page.get_by_role("link", name="Move subscriptions").press("Enter")
+    page.get_by_label("Only these tenants").fill("beta")
+    page.get_by_label("To").select_option("everything:1")
+    page.get_by_role("button", name="Look at it").press("Enter")
+    expect(page.locator("main")).to_contain_text("Some of them over the last month")
+    page.get_by_role("button", name="Move 1 subscription").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The migration is started.")
+    expect(page.locator("#migration-progress")).to_contain_text("Still waiting")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375

@@ -32,6 +32,8 @@ CONSOLE = {
     "long-name": "/console/tenants/filler-00/",
     "plans": "/console/plans/",
     "plan": "/console/plans/standard/",
+    "cohort": "/console/plans/standard/versions/1/",
+    "migrate": "/console/plans/standard/versions/1/migrate/",
     "new-plan": "/console/plan-editor/",
     "edit-plan": "/console/plan-editor/standard/",
     "edit-long-plan": "/console/plan-editor/everything/",

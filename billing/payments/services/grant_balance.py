@@ -163,5 +163,5 @@ def _unknown(name: str, missing: Iterable[str]) -> Invalid:
         "unknown_scope",
         f"scope.{name} names {keys[:200]}, which is not known.",
         field="scope",
-        params={"part": name},
+        params={"part": name, "keys": keys[:200]},
     )
