@@ -28,3 +28,30 @@ SORTS: Final = """(
         SELECT tenant_id, received_at, batch_id, app_id, day, type, kind FROM metering_event
     )"""
 """The same without what each event has of its own, so without looking at each."""
+
+
+def events_of(batches: str, *, condition: str = "true") -> str:
+    """The same as `EVENTS`, of the batches alone that stand in the relation of that name with `tenant_id`,
+    `received_at` and `batch_id`, and that meet a condition on the columns that they share (`stored`).
+
+    Joined before they are unfolded: a join with `EVENTS` would unfold all that is stored. The parameters
+    `first` and `last` bound the arrival, so that other months are not looked at.
+    """
+    return f"""(
+        SELECT stored.tenant_id, stored.received_at, stored.batch_id,
+               coalesce(own.place, own.number::int) AS position, stored.app_id, stored.source,
+               own.event_id, stored.type, own.occurred_at, stored.day,
+               uuid_send(own.user_hash) AS user_hash, stored.kind, coalesce(own.count, 1) AS count,
+               uuid_send(own.device_hash) AS device_hash, own.value
+          FROM {batches} JOIN metering_event_group stored USING (tenant_id, received_at, batch_id)
+         CROSS JOIN LATERAL unnest(
+               stored.event_ids, stored.times, stored.users, stored.counts, stored.devices,
+               stored.readings, stored.places) WITH ORDINALITY
+               AS own (event_id, occurred_at, user_hash, count, device_hash, value, place, number)
+         WHERE stored.received_at BETWEEN %(first)s AND %(last)s AND {condition}
+        UNION ALL
+        SELECT tenant_id, received_at, batch_id, position, app_id, source, event_id, type,
+               occurred_at, day, user_hash, kind, count, device_hash, value
+          FROM {batches} JOIN metering_event stored USING (tenant_id, received_at, batch_id)
+         WHERE {condition}
+    )"""  # noqa: S608  # nothing from outside

@@ -1,6 +1,7 @@
 """Roll-up: exact, incremental, once, whoever runs it and wherever it breaks."""
 
 import random
+import re
 import threading
 from datetime import date, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from django.db import connections
 
 from kernel.errors import Invalid
 from metering.ingest.models import Batch
+from metering.ingest.stored import EVENTS, events_of
 from metering.queries import recounted_usage, usage, usage_differences
 from metering.rollup.models import ActiveUser, DailyUsage
 from metering.services import close_days, rebuild_usage, roll_up, roll_up_pending, set_usage
@@ -135,6 +137,79 @@ def test_steps_are_bounded_by_events_and_may_be_for_some_tenants() -> None:
     assert roll_up_pending(now=NOW, tenant_ids=[tenant.id]).batches == 2
     assert stored_usage(other.id) == {}
     assert roll_up_pending(now=NOW).batches == 1
+
+
+def test_several_runners_fold_each_batch_once() -> None:
+    """They share the batches among themselves; what is counted is what one runner counts."""
+    tenants = [a_tenant(f"t{n}", apps=(f"app-{n}",)) for n in range(6)]
+    events = {
+        tenant.id: some_events(seed=n, size=120, apps=(f"app-{n}",))
+        for n, tenant in enumerate(tenants)
+    }
+    for tenant_id, own in events.items():
+        for start in range(0, len(own), 40):
+            send(tenant_id, own[start : start + 40], check_age=False)
+    folded = roll_up_pending(now=NOW, runners=3)
+    assert (folded.batches, folded.events) == (18, 720)
+    for tenant in tenants:
+        assert stored_usage(tenant.id) == counted_by_hand(
+            events[tenant.id], zone="Asia/Shanghai", apps=keys(tenant)
+        )
+    assert roll_up_pending(now=NOW, runners=3).batches == 0
+
+
+def test_events_that_the_version_before_left_pending_are_counted() -> None:
+    """They lie one a row."""
+    tenant = a_tenant()
+    events = some_events(seed=9, size=80)
+    send(tenant.id, events, check_age=False)
+    with connections[OWNER].cursor() as execution:
+        # As the version before wrote them.
+        execution.execute(
+            f"INSERT INTO metering_event SELECT * FROM (SELECT {_COLUMNS} FROM {EVENTS} AS event) AS e"
+        )
+        execution.execute("DELETE FROM metering_event_group")
+    roll_up_pending(now=NOW)
+    assert stored_usage(tenant.id) == counted_by_hand(
+        events, zone="Asia/Shanghai", apps=keys(tenant)
+    )
+
+
+_COLUMNS = (
+    "tenant_id, received_at, batch_id, position, app_id, source, event_id, type, occurred_at, day,"
+    " user_hash, kind, count, device_hash, value"
+)
+
+
+def test_a_fold_looks_at_its_own_batches_alone() -> None:
+    """However much is stored: what others wrote is not unfolded."""
+    tenant = a_tenant()
+    send(tenant.id, some_events(seed=1, size=500), check_age=False)
+    roll_up_pending(now=NOW)
+    send(tenant.id, [message("one more", "u-new")], now=NOW + timedelta(minutes=1))
+    with connections[OWNER].cursor() as execution:
+        execution.execute(
+            """
+            WITH claimed AS MATERIALIZED (
+                SELECT tenant_id, id AS batch_id, received_at FROM metering_batch
+                 WHERE rolled_up_at IS NULL
+            ) SELECT count(*) FROM """
+            + events_of("claimed")
+            + " AS event",
+            {"first": NOW, "last": NOW + timedelta(hours=1)},
+        )
+        assert execution.fetchone() == (1,)
+        execution.execute(
+            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) WITH claimed AS MATERIALIZED ("
+            "SELECT tenant_id, id AS batch_id, received_at FROM metering_batch"
+            " WHERE rolled_up_at IS NULL) SELECT count(*) FROM " + events_of("claimed") + " AS e",
+            {"first": NOW, "last": NOW + timedelta(hours=1)},
+        )
+        plan = "\n".join(line for (line,) in execution.fetchall())
+    unfolded = [
+        int(float(found)) for found in re.findall(r"Function Scan on own .*?rows=([\d.]+)", plan)
+    ]
+    assert unfolded == [1]
 
 
 def test_a_step_that_breaks_leaves_nothing_behind() -> None:

@@ -194,20 +194,17 @@ def keep_events(
         members.update(lists)
     numbers: Counter[str] = Counter()
     rows: list[Any] = []
+    forms: list[str] = []
     events: Counter[str] = Counter()
     for group, own in members.items():
         rows += (
             *(group.tenant_id, now, batch_id, numbers[group.tenant_id], group.app_id),
             *(group.source, group.type, group.kind, group.day),
-            *_arrays(columns, own, alone=len(members) == 1 and own is everything),
+            *_arrays(columns, own, alone=len(members) == 1 and own is everything, forms=forms),
         )
         numbers[group.tenant_id] += 1
         events[group.tenant_id] += len(own)
-    row = (
-        "(%s::uuid, %s, %s, %s, %s::uuid, %s, %s, %s, %s, %s::text[], %s::timestamptz[],"
-        " %s::uuid[], %s::bigint[], %s::uuid[], %s::numeric[], %s::int[])"
-    )
-    placeholders = ", ".join([row] * len(members))
+    placeholders = ", ".join(forms)
     with cursor() as execution:
         execution.execute(
             f"""
@@ -223,17 +220,38 @@ def keep_events(
         )
 
 
-def _arrays(columns: Columns, places: Sequence[int], *, alone: bool) -> list[str | None]:
+_SAME_TEXTS: Final = "array_fill(%s::text, ARRAY[%s])"
+_SAME_TIMES: Final = "array_fill(%s::timestamptz, ARRAY[%s])"
+
+
+def _arrays(
+    columns: Columns, places: Sequence[int], *, alone: bool, forms: list[str]
+) -> list[str | int | None]:
     """The arrays of a row; None where all events have the usual: one each, no device, no reading,
-    no others between them."""
+    no others between them. Adds the row's form in SQL to `forms`: what is the same for all events, as
+    in reports of gateways, is told once."""
 
     def own(column: Sequence[Any]) -> Sequence[Any]:
         return column if alone else [column[place] for place in places]
 
-    counts = own(columns.counts)
-    arrays: list[str | None] = [
-        text_array(own(columns.event_ids)),
-        plain_array(own(columns.times)),
+    counts, event_ids, times = own(columns.counts), own(columns.event_ids), own(columns.times)
+    arrays: list[str | int | None] = []
+    ids_form, times_form = "%s::text[]", "%s::timestamptz[]"
+    if _are_the_same(event_ids):
+        ids_form = _SAME_TEXTS
+        arrays += [event_ids[0], len(event_ids)]
+    else:
+        arrays.append(text_array(event_ids))
+    if _are_the_same(times):
+        times_form = _SAME_TIMES
+        arrays += [times[0], len(times)]
+    else:
+        arrays.append(plain_array(times))
+    forms.append(
+        f"(%s::uuid, %s, %s, %s, %s::uuid, %s, %s, %s, %s, {ids_form}, {times_form},"
+        " %s::uuid[], %s::bigint[], %s::uuid[], %s::numeric[], %s::int[])"
+    )
+    arrays += [
         plain_array(own(columns.users)),
         None if max(counts) == 1 else plain_array(counts),
     ]
@@ -242,6 +260,12 @@ def _arrays(columns: Columns, places: Sequence[int], *, alone: bool) -> list[str
         arrays.append(None if all(value == _NULL for value in values) else plain_array(values))
     arrays.append(None if alone else plain_array(place + 1 for place in places))
     return arrays
+
+
+def _are_the_same(values: Sequence[str]) -> bool:
+    first = values[0]
+    # Most are told apart by their ends already.
+    return len(values) > 1 and values[-1] == first and values.count(first) == len(values)
 
 
 class _Wary:

@@ -69,7 +69,7 @@ class Command(SummitCommand):
                 on_progress=self._tell_progress,
             )
         self.progress(f"{result.read:,} rows read; rolling up")
-        roll_up_pending(now=now)
+        roll_up_pending(now=now, runners=2)
         document: dict[str, Any] = {
             "read": result.read,
             "accepted": result.accepted,

@@ -1,18 +1,24 @@
 """Fold stored events into daily usage: each batch once, however many runners there are."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import connections
+
 from metering.ingest.domain.array_literals import plain_array
-from metering.ingest.stored import EVENTS, SORTS
+from metering.ingest.stored import SORTS, events_of
 from metering.meters.domain import (
     ACTIVE_USERS,
     Aggregation,
+    Meter,
+    Quantity,
     Rule,
     Sort,
+    Zone,
     counting_rules,
 )
 from metering.meters.queries import known_meters
@@ -31,10 +37,21 @@ _CLAIMED: Final = """
         SELECT * FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[], %(received)s::timestamptz[])
                    AS claimed (tenant_id, batch_id, received_at)
     )"""
+_COUNTED_SORTS: Final = "(stored.type, stored.kind) IN (SELECT type, kind FROM rules)"
 _FACTS: Final = f"""
     facts AS MATERIALIZED (
-        SELECT {FACTS} FROM claimed JOIN {EVENTS} AS event USING (tenant_id, received_at, batch_id)
+        SELECT {FACTS} FROM {events_of("claimed", condition=_COUNTED_SORTS)} AS event
     )"""  # noqa: S608  # nothing from outside
+
+_SIMPLE: Final = RULES.replace("%(rule_", "%(simple_").replace("rules AS", "simple AS", 1)
+_GROUPED: Final = """
+    grouped AS NOT MATERIALIZED (
+        SELECT stored.tenant_id, stored.app_id, day, users, counts, meter, aggregation, kept
+          FROM claimed JOIN metering_event_group stored USING (tenant_id, received_at, batch_id)
+          JOIN simple USING (type, kind)
+         WHERE stored.received_at BETWEEN %(first)s AND %(last)s AND day >= from_day AND day < to_day
+    )"""
+"""Groups of events once for each simple rule that counts them, not unfolded; see `_is_simple`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +109,45 @@ def roll_up(
         return RolledUp(batches=len(batches), events=sum(batch.events for batch in batches))
 
 
-def roll_up_pending(*, now: datetime, tenant_ids: Sequence[UUID] | None = None) -> RolledUp:
+def roll_up_pending(
+    *, now: datetime, tenant_ids: Sequence[UUID] | None = None, runners: int = 1
+) -> RolledUp:
     """Fold everything that was committed before, a transaction a step; opens its own scopes.
 
-    When it returns, also the batches that another runner held at the start are counted.
+    When it returns, also the batches that another runner held at the start are counted. `runners`: so
+    many at once, each with a connection of its own.
     """
+    if runners == 1:
+        return _fold_all(now=now, tenant_ids=tenant_ids)
+    with system_scope(purpose="roll up usage"), cursor() as execution:
+        # Committed first: made by the first runner, they would keep the others waiting for its end.
+        _tenants_locked(execution, tenant_ids=tenant_ids)
+    with ThreadPoolExecutor(runners - 1) as pool:
+        others = [
+            pool.submit(_fold_beside, now=now, tenant_ids=tenant_ids) for _ in range(runners - 1)
+        ]
+        steps = [_fold_all(now=now, tenant_ids=tenant_ids), *(each.result() for each in others)]
+    return RolledUp(
+        batches=sum(step.batches for step in steps), events=sum(step.events for step in steps)
+    )
+
+
+def _fold_beside(*, now: datetime, tenant_ids: Sequence[UUID] | None) -> RolledUp:
+    """Fold what nobody else holds, in a thread of its own."""
+    batches = events = 0
+    try:
+        while True:
+            with system_scope(purpose="roll up usage"):
+                step = roll_up(now=now, tenant_ids=tenant_ids)
+            if not step.batches:
+                return RolledUp(batches=batches, events=events)
+            batches += step.batches
+            events += step.events
+    finally:
+        connections.close_all()  # this thread's
+
+
+def _fold_all(*, now: datetime, tenant_ids: Sequence[UUID] | None) -> RolledUp:
     batches = events = 0
     wait = False
     while True:
@@ -174,6 +225,26 @@ def _some_pending(tenant_ids: Sequence[UUID] | None) -> bool:
 def _claimed(
     execution: Any, *, tenants: Sequence[UUID], most_events: int | None, wait: bool
 ) -> list[_Batch]:
+    most: int | None = None
+    if most_events is not None:
+        # So many as the first ones' events allow: what is locked and not folded, nobody else can fold.
+        execution.execute(
+            """
+            SELECT count(*) FILTER (WHERE events_before < %(events)s) FROM (
+                SELECT sum(events) OVER (ORDER BY tenant_id, received_at, id) - events
+                       AS events_before
+                  FROM (SELECT * FROM metering_batch
+                         WHERE rolled_up_at IS NULL AND tenant_id = ANY (%(tenants)s::uuid[])
+                         ORDER BY tenant_id, received_at, id LIMIT %(most)s) AS first_ones
+            ) AS summed
+            """,
+            {
+                "tenants": plain_array(tenants),
+                "events": most_events,
+                "most": _BATCHES_AT_A_TIME,
+            },
+        )
+        (most,) = execution.fetchone()
     execution.execute(
         f"""
         SELECT tenant_id, id, received_at, events FROM metering_batch
@@ -183,7 +254,7 @@ def _claimed(
         """,  # noqa: S608  # nothing from outside
         {
             "tenants": plain_array(tenants),
-            "most": None if most_events is None else _BATCHES_AT_A_TIME,
+            "most": most,
         },
     )
     batches: list[_Batch] = []
@@ -199,7 +270,11 @@ def _claimed(
 
 
 def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
+    # Marks are sorted before they are written; on the disk that would take as long as the writing.
+    execution.execute("SET LOCAL work_mem = '64MB'")
     claimed = {
+        "first": min(batch.received_at for batch in batches),
+        "last": max(batch.received_at for batch in batches),
         "tenants": plain_array(batch.tenant_id for batch in batches),
         "batches": plain_array(batch.id for batch in batches),
         "received": plain_array(batch.received_at.isoformat() for batch in batches),
@@ -215,7 +290,19 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
     )
     sorts = [Sort(*row) for row in execution.fetchall()]
     rules = counting_rules(meters=known_meters().values(), sorts=sorts)
-    _fold_counts(execution, claimed, rules=[rule for rule in rules if not rule.meter.is_gauge])
+    execution.execute(
+        f"""
+        WITH {_CLAIMED} SELECT EXISTS (
+            SELECT FROM claimed JOIN metering_event USING (tenant_id, received_at, batch_id))
+        """,  # noqa: S608  # nothing from outside
+        claimed,
+    )
+    (has_single_events,) = execution.fetchone()
+    counts = [rule for rule in rules if not rule.meter.is_gauge]
+    simple = [] if has_single_events else [rule for rule in counts if _is_simple(rule.meter)]
+    _fold_counts(
+        execution, claimed, rules=[rule for rule in counts if rule not in simple], simple=simple
+    )
     for aggregation, is_newer in _READINGS.items():
         read = [rule for rule in rules if rule.meter.aggregation is aggregation]
         if read:
@@ -230,15 +317,44 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
     )
 
 
-def _fold_counts(execution: Any, claimed: Mapping[str, Any], *, rules: Sequence[Rule]) -> None:
-    """Mark identities that are new on their day, and add them and the quantities to the days."""
+def _is_simple(meter: Meter) -> bool:
+    """Whether a meter needs no look at single events: only their users, or how many they stand for, of
+    their local day."""
+    if meter.zone is Zone.UTC:
+        return False
+    if meter.aggregation is Aggregation.DISTINCT:
+        return meter.key == ACTIVE_USERS
+    return meter.aggregation is Aggregation.COUNT or (
+        meter.aggregation is Aggregation.SUM and meter.quantity is not Quantity.VALUE
+    )
+
+
+def _fold_counts(
+    execution: Any,
+    claimed: Mapping[str, Any],
+    *,
+    rules: Sequence[Rule],
+    simple: Sequence[Rule],
+) -> None:
+    """Mark identities that are new on their day, and add them and the quantities to the days.
+
+    `simple` are the rules that groups of events are counted by as they lie, `rules` the others.
+    """
     execution.execute(
         f"""
-        WITH {_CLAIMED}, {_FACTS}, {RULES}, {COUNTED}, active AS (
+        WITH {_CLAIMED}, {RULES}, {_FACTS}, {COUNTED}, {_SIMPLE}, {_GROUPED}, active AS (
             INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
-            SELECT DISTINCT tenant_id, app_id, day, user_hash FROM counted
-             WHERE meter = %(active_users)s AND user_hash IS NOT NULL
-             ORDER BY tenant_id, app_id, day, user_hash
+            SELECT tenant_id, app_id, day, uuid_send(user_hash) FROM (
+                SELECT DISTINCT tenant_id, app_id, day, user_hash FROM (
+                    SELECT tenant_id, app_id, day, unnest(users) AS user_hash
+                      FROM grouped WHERE meter = %(active_users)s
+                    UNION ALL
+                    SELECT tenant_id, app_id, day, encode(user_hash, 'hex')::uuid
+                      FROM counted WHERE meter = %(active_users)s
+                ) AS told
+                 WHERE user_hash IS NOT NULL
+                 ORDER BY tenant_id, app_id, day, user_hash
+            ) AS different
             ON CONFLICT DO NOTHING
             RETURNING tenant_id, app_id, day
         ), marks AS (
@@ -254,7 +370,15 @@ def _fold_counts(execution: Any, claimed: Mapping[str, Any], *, rules: Sequence[
             UNION ALL
             SELECT tenant_id, app_id, meter, day, '', count(*)
               FROM marks GROUP BY tenant_id, app_id, meter, day
-            UNION ALL {SUMS}
+            UNION ALL
+            SELECT tenant_id, app_id, meter, day, kind, sum(value) FROM (
+                {SUMS}
+                UNION ALL
+                SELECT tenant_id, app_id, meter, day, kept,
+                       CASE WHEN aggregation = 'count' OR counts IS NULL THEN cardinality(users)
+                            ELSE (SELECT sum(own) FROM unnest(counts) AS own) END
+                  FROM grouped WHERE aggregation IN ('count', 'sum')
+            ) AS quantities GROUP BY tenant_id, app_id, meter, day, kind
         ), corrected AS (
             INSERT INTO metering_correction (
                 tenant_id, id, app_id, meter, day, kind, delta, recorded_at, reason)
@@ -270,7 +394,16 @@ def _fold_counts(execution: Any, claimed: Mapping[str, Any], *, rules: Sequence[
         ON CONFLICT (tenant_id, app_id, meter, day, kind)
            DO UPDATE SET value = stored.value + excluded.value
         """,  # noqa: S608  # nothing from outside
-        {**claimed, **rule_parameters(rules), "active_users": ACTIVE_USERS, "late": LATE},
+        {
+            **claimed,
+            **rule_parameters(rules),
+            **{
+                name.replace("rule_", "simple_"): value
+                for name, value in rule_parameters(simple).items()
+            },
+            "active_users": ACTIVE_USERS,
+            "late": LATE,
+        },
     )
 
 
@@ -283,7 +416,7 @@ def _fold_readings(
     """
     execution.execute(
         f"""
-        WITH {_CLAIMED}, {_FACTS}, {RULES}, {COUNTED}, changes AS (
+        WITH {_CLAIMED}, {RULES}, {_FACTS}, {COUNTED}, changes AS (
             INSERT INTO metering_reading AS stored (
                 tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
                 position)
