@@ -195,11 +195,18 @@ def periods(
     interval_count: int = 1,
     from_on: date | None = None,
 ) -> Iterator[Period]:
-    """The billing periods one after the other, each from local midnight to local midnight."""
+    """The billing periods one after the other, each from local midnight to local midnight.
+
+    One whose days the zone left out altogether does not exist.
+    """
     cuts = boundaries(
         anchor=anchor, interval=interval, interval_count=interval_count, from_on=from_on
     )
-    return (Period.of_days(starts_on, ends_on, zone) for starts_on, ends_on in pairwise(cuts))
+    return (
+        Period.of_days(starts_on, ends_on, zone)
+        for starts_on, ends_on in pairwise(cuts)
+        if local_midnight(starts_on, zone) < local_midnight(ends_on, zone)
+    )
 
 
 def period_of_day(

@@ -21,7 +21,7 @@ def price(case: Case) -> dict[str, object]:
     currency = case.currency()
     if not case.has("price"):
         case.missing("price")
-        case.finish()
+        case.finish_early()
     price_fields = case.nested("price")
     price_fields.refuse_other_currency(currency)
     terms = read_price(price_fields, known_meters=None, default_key="price")

@@ -43,7 +43,7 @@ def _bounds(
 ) -> tuple[datetime, datetime]:
     if not case.has(name):
         case.missing(name)
-        case.finish()
+        case.finish_early()
     bounds = case.nested(name)
     suffix = "at" if by_instants else "on"
     starts, ends = f"starts_{suffix}", f"ends_{suffix}"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from billing.catalog.domain.faults import Fault
@@ -61,6 +61,10 @@ class Case(Fields):
         self.refuse_unknown()
         if self._faults.found:
             raise CaseFaults(self._faults.found)
+
+    def finish_early(self) -> NoReturn:
+        """Refuse the case for what is wrong so far; fields that were not read yet may be known."""
+        raise CaseFaults(self._faults.found)
 
     def currency(self) -> str:
         """A required ISO 4217 code."""

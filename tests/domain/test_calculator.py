@@ -843,6 +843,52 @@ def test_a_refusal_tells_all_faults_and_has_the_code_of_the_first() -> None:
         assert field in refusal["message"]
 
 
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (without(price(), "price"), "price is missing; give it."),
+        (without(prorate(), "part"), "part is missing; give it."),
+    ],
+)
+def test_a_field_that_was_not_read_yet_is_not_called_unknown(
+    case: dict[str, Any], message: str
+) -> None:
+    assert error(case)["message"] == message
+
+
+def test_a_bound_that_can_not_be_read_says_nothing_of_the_others() -> None:
+    tiers = [{"up_to": "10", "unit_price": "1"}, {"up_to": "Infinity", "unit_price": "1"}]
+    refusal = error(price(price={"model": "graduated", "tiers": tiers}))
+    assert refusal == {
+        "code": "not_finite",
+        "message": 'price.tiers[1].up_to is not a finite number; write a number such as "12.50".',
+    }
+
+
+def test_a_day_that_a_zone_left_out_is_no_period() -> None:
+    found = answer(
+        {
+            "op": "periods",
+            "anchor": "2011-12-29",
+            "interval": "day",
+            "timezone": "Pacific/Apia",
+            "count": 2,
+        }
+    )
+    assert found["periods"] == [
+        {
+            "starts_at": "2011-12-29T00:00:00-10:00",
+            "ends_at": "2011-12-31T00:00:00+14:00",
+            "days": 1,
+        },
+        {
+            "starts_at": "2011-12-31T00:00:00+14:00",
+            "ends_at": "2012-01-01T00:00:00+14:00",
+            "days": 1,
+        },
+    ]
+
+
 def test_a_refusal_of_hundreds_of_faults_stays_readable() -> None:
     refusal = error(price(**{f"field{n}": n for n in range(500)}))
     assert refusal["message"].endswith("And 480 more.")

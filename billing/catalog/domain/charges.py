@@ -203,6 +203,9 @@ def _read_bound(tier: Fields) -> Decimal | None:
 
 def _are_bounds_right(fields: Fields, bounds: list[Decimal | None]) -> bool:
     is_right = bool(bounds)
+    if any(fields.is_at_fault(f"tiers[{index}].up_to") for index in range(len(bounds))):
+        # Where a bound can't be read, what stands in for it says nothing of the others.
+        return False
     for fault in bound_faults(bounds):
         fields.fault(f"tiers[{fault.index}].up_to", fault.code, fault.message)
         is_right = False

@@ -60,6 +60,11 @@ class Fields:
     def fault(self, name: str, code: str, message: str) -> None:
         self._faults.add(self.path_of(name), code, message)
 
+    def is_at_fault(self, name: str) -> bool:
+        """Whether a fault of the field, or of the object in it, was found."""
+        path = self.path_of(name)
+        return any(fault.path == path for fault in self._faults.found)
+
     def has(self, name: str) -> bool:
         """Whether the field is there; null counts as left out."""
         self._known.add(name)
