@@ -8,7 +8,7 @@ discount lowers the quantity that is charged, and takes off what the charge fall
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -62,10 +62,6 @@ class PeriodDiscount:
     id: str
     name: str
     discount: Discount
-
-    def worth(self, value: Decimal) -> "PeriodDiscount":
-        """The same with another value: what of a fixed amount is left."""
-        return replace(self, discount=replace(self.discount, value=value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +126,11 @@ def taken_from_lines(
     A percentage counts on credit lines too, so that it reduces them alike. A fixed amount is spread
     over the lines above zero, up to what all its lines together come to.
 
-    Raises Invalid `too_many_decimals` for a fixed amount that the currency cannot state.
+    Raises Invalid `too_many_decimals` for a fixed amount that the currency cannot state; ValueError for a
+    usage discount, which is a matter of pricing.
     """
+    if discount.type is DiscountType.USAGE:
+        raise ValueError("a usage discount takes nothing off an amount")
     none = Money.zero(currency)
     covered = [
         amount if discount.covers(key) else none for key, amount in zip(keys, left, strict=True)
