@@ -1,11 +1,9 @@
 """A billing run that is killed at any moment, or runs twice at once, bills as if nothing had been."""
 
 import random
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,22 +15,28 @@ from billing.ledger.queries import first_drift, first_imbalance
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
+from tests.services.forks import Fork, Forks
 
 pytestmark = pytest.mark.usefixtures("db")
 
 _AT = "2026-04-02T00:00:00+08:00"
-_BILL = f"""
-import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-import django
-django.setup()
+_SMALL_CHUNKS = """
 from billing.invoicing.services import draft_due, finalize_due
 draft_due.CHUNK = finalize_due.CHUNK = 3
-print("ready", flush=True)
-from django.core.management import call_command
-call_command("bill", "--at", "{_AT}", "--finalize", "--json")
+load_command_class("billing", "bill")
 """
-"""The command in small chunks, so that a kill falls between them and inside them."""
+"""So that a kill falls between chunks and inside them."""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    started = Forks(_SMALL_CHUNKS)
+    yield started
+    started.end()
+
+
+def _start(forks: Forks) -> Fork:
+    return forks.start("bill", "--at", _AT, "--finalize", "--json")
 
 
 def _a_world(tenants: int) -> None:
@@ -41,19 +45,6 @@ def _a_world(tenants: int) -> None:
         tenant = a_tenant(f"t{index:02}", apps=(f"app{index:02}",))
         a_subscription(tenant, starts_on=date(2026, 1, 1) + timedelta(days=31 * (index % 3)))
         some_usage(tenant, {date(2026, 3, 1 + index % 28): 7 * index})
-
-
-def _start() -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _BILL],
-        cwd=Path(__file__).resolve().parents[2],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
 
 
 def _billed() -> list[dict[str, Any]]:
@@ -76,9 +67,9 @@ def _assert_sound() -> None:
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_killed_again_and_again_it_bills_the_same(seed: int) -> None:
+def test_killed_again_and_again_it_bills_the_same(seed: int, forks: Forks) -> None:
     _a_world(24)
-    assert _start().wait() == 0
+    assert _start(forks).wait() == 0
     undisturbed = _billed()
     assert len(undisturbed) > 60
     empty_tables()
@@ -86,26 +77,26 @@ def test_killed_again_and_again_it_bills_the_same(seed: int) -> None:
     chance = random.Random(seed)  # a replayable choice of moments
     kills = 0
     for _ in range(12):
-        process = _start()
+        process = _start(forks)
         time.sleep(chance.uniform(0.01, 0.25))
         process.kill()
         kills += process.wait() < 0
     assert kills > 3, "the run ended before it could be killed; the moments are chosen too late"
 
-    assert _start().wait() == 0
+    assert _start(forks).wait() == 0
 
     _assert_sound()
     assert _billed() == undisturbed
 
 
-def test_three_runs_at_once_bill_once() -> None:
+def test_three_runs_at_once_bill_once(forks: Forks) -> None:
     _a_world(24)
-    assert _start().wait() == 0
+    assert _start(forks).wait() == 0
     undisturbed = _billed()
     empty_tables()
     _a_world(24)
 
-    runs = [_start() for _ in range(3)]
+    runs = [_start(forks) for _ in range(3)]
 
     assert [run.wait() for run in runs] == [0, 0, 0]
     _assert_sound()

@@ -1,12 +1,10 @@
 """Usage that is late for a final invoice: policies, preview, kills, races, and what it costs."""
 
 import random
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +39,7 @@ from tenants.models import AuditRecord, User
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
+from tests.services.forks import Fork, Forks
 from work.connections import JOBS, OWNER
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -361,30 +360,22 @@ def _late_for_all(tenants: int) -> None:
             )
 
 
-_BILL = """
-import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-import django
-django.setup()
+_SMALL_CHUNKS = """
 from billing.invoicing.services import draft_due, finalize_due, settle_late_usage
 draft_due.CHUNK = finalize_due.CHUNK = settle_late_usage.CHUNK = 3
-print("ready", flush=True)
-from django.core.management import call_command
-call_command("bill", "--at", sys.argv[1], "--finalize", "--json")
+load_command_class("billing", "bill")
 """
 
 
-def _start(at: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _BILL, at],
-        cwd=Path(__file__).resolve().parents[2],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    started = Forks(_SMALL_CHUNKS)
+    yield started
+    started.end()
+
+
+def _start(forks: Forks, at: str) -> Fork:
+    return forks.start("bill", "--at", at, "--finalize", "--json")
 
 
 def _a_world_with_late_usage(tenants: int) -> None:
@@ -442,9 +433,9 @@ def _assert_sound() -> None:
         assert first_number_gap() is None
 
 
-def test_killed_again_and_again_or_three_at_once_it_bills_the_same() -> None:
+def test_killed_again_and_again_or_three_at_once_it_bills_the_same(forks: Forks) -> None:
     _a_world_with_late_usage(16)
-    assert _start(APRIL_FINAL).wait() == 0
+    assert _start(forks, APRIL_FINAL).wait() == 0
     undisturbed = _documents()
     adjustments = [
         line for each in undisturbed[0] for line in each["lines"] if line["kind"] == "adjustment"
@@ -456,12 +447,12 @@ def test_killed_again_and_again_or_three_at_once_it_bills_the_same() -> None:
     chance = random.Random(7)  # a replayable choice of moments
     kills = 0
     for _ in range(8):
-        process = _start(APRIL_FINAL)
+        process = _start(forks, APRIL_FINAL)
         time.sleep(chance.uniform(0.01, 0.25))
         process.kill()
         kills += process.wait() < 0
     assert kills > 3
-    runs = [_start(APRIL_FINAL) for _ in range(3)]
+    runs = [_start(forks, APRIL_FINAL) for _ in range(3)]
 
     assert [run.wait() for run in runs] == [0, 0, 0]
     _assert_sound()
