@@ -1,6 +1,6 @@
 """Read what a change depends on, and decide it: the same for a preview and for the change itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -16,7 +16,9 @@ from billing.invoicing.contracts import (
     load_contracts,
     load_usage,
 )
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, HeldVersion, draft_document
+from billing.invoicing.models import Invoice
 from billing.invoicing.services.draft_due import due_boundaries
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
@@ -72,6 +74,24 @@ def find_subscription(*, tenant_id: UUID, subscription_id: UUID | None, lock: bo
     return row
 
 
+def lock_drafts(*, tenant_ids: Iterable[UUID]) -> None:
+    """Keep the drafts of subscriptions from being issued until the transaction ends.
+
+    To be called before the subscriptions are locked, as finalising locks them: a change counts on the
+    draft that opens a period being rated again, by what is held then.
+    """
+    list(
+        Invoice.objects.select_for_update()
+        .filter(
+            tenant_id__in=set(tenant_ids),
+            kind=InvoiceKind.SUBSCRIPTION,
+            status=InvoiceStatus.DRAFT,
+        )
+        .order_by("finalize_at", "id")
+        .values_list("id")
+    )
+
+
 def held_subscription(
     *,
     tenant_id: UUID,
@@ -79,10 +99,11 @@ def held_subscription(
     subscription_id: UUID | None = None,
     may_be_due: bool = False,
 ) -> tuple[Subscription, Contract]:
-    """The running subscription, locked, with its contract.
+    """The running subscription, locked with its drafts, with its contract.
 
     Raises as `find_subscription`, and Conflict `billing_due` unless it `may_be_due`.
     """
+    lock_drafts(tenant_ids=[tenant_id])
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=True)
     if not may_be_due and row.next_boundary_at is not None and row.next_boundary_at <= now:
         raise Conflict(

@@ -17,7 +17,7 @@ from billing.invoicing.changes import decide
 from billing.invoicing.contracts import held_version, load_contracts
 from billing.invoicing.drafting import HeldVersion
 from billing.invoicing.services.change_subscription import change_entry, write_decisions
-from billing.invoicing.services.decide_change import Decided, facts_of
+from billing.invoicing.services.decide_change import Decided, facts_of, lock_drafts
 from billing.invoicing.services.draft_due import draft_due
 from billing.invoicing.services.settle_change import Settling, settle_changes
 from billing.subscriptions.domain import (
@@ -149,6 +149,9 @@ def _chunk(migration_id: UUID, *, now: datetime) -> int:
         migration = PlanMigration.objects.select_for_update().get(id=migration_id)
         when = EffectiveWhen(migration.effective)
         size = CHUNK if when is EffectiveWhen.PERIOD_END else CHUNK_NOW
+        if when is EffectiveWhen.NOW:
+            chosen = _found(migration).order_by("id")[:size]
+            lock_drafts(tenant_ids=list(chosen.values_list("tenant_id", flat=True)))
         rows = list(
             _found(migration)
             .select_for_update(of=("self",))
