@@ -2,7 +2,15 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from console.finance import balance, certificates, invoices, late_usage, overview, payments
+from console.finance import (
+    balance,
+    certificates,
+    corrections,
+    invoices,
+    late_usage,
+    overview,
+    payments,
+)
 from console.operations import gateways, meters, partitions, quarantine, runs
 from console.sales import (
     migration,
@@ -54,6 +62,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
     path("certificates/", certificates.certificate_list, name="certificates"),
     path("certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),
+    path("corrections/", corrections.correction_list, name="corrections"),
+    path("corrections/new/", corrections.new_correction, name="new_correction"),
+    path("corrections/<uuid:correction_id>/", corrections.correction, name="correction"),
     path("meters/", meters.meters, name="meters"),
     path("partitions/", partitions.partition_list, name="partitions"),
     path("gateways/", gateways.gateway_list, name="gateways"),

@@ -1,5 +1,6 @@
 """Gathers the topics' models for Django."""
 
+from metering.corrections.models import CorrectionRequest
 from metering.days.models import DayClose
 from metering.ingest.models import (
     Batch,
@@ -28,6 +29,7 @@ __all__ = [
     "ActiveUser",
     "Batch",
     "Correction",
+    "CorrectionRequest",
     "DailyUsage",
     "DayClose",
     "DroppedPartition",

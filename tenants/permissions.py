@@ -34,6 +34,7 @@ class StaffAction(StrEnum):
     GATEWAYS_VIEW = "gateways.view"
     GATEWAYS_CHANGE = "gateways.change"
     EVENTS_REPLAY = "events.replay"
+    USAGE_CORRECT = "usage.correct"
     AUDIT_VIEW = "audit.view"
 
 
@@ -81,6 +82,9 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     ),
     StaffAction.GATEWAYS_CHANGE: frozenset({StaffRole.OPERATIONS, StaffRole.ADMIN}),
     StaffAction.EVENTS_REPLAY: frozenset({StaffRole.OPERATIONS, StaffRole.ADMIN}),
+    StaffAction.USAGE_CORRECT: frozenset(
+        {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN}
+    ),
     StaffAction.AUDIT_VIEW: frozenset(
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
     ),

@@ -48,6 +48,16 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "gateway_busy": _("The card service is busy. Nothing was charged; try again in a minute."),
     "gateway_refused": _("The card service refused the payment. Nothing was charged."),
     "amount_not_chargeable": _("This amount cannot be charged to a card."),
+    "already_decided": _("Somebody has decided this already. Reload the page."),
+    "day_not_closed": _(
+        "The day is not closed yet: what arrives is still counted in. Correct a closed day."
+    ),
+    "nothing_to_correct": _("The day's usage is that already; give another value."),
+    "request_expired": _("The request is older than 72 hours; ask for it anew."),
+    "same_person": _("Who asked for a correction can't approve it; ask somebody else."),
+    "usage_changed": _(
+        "The day's usage was %(before)s when this was asked for and is %(now)s now; refuse it and ask for it anew."
+    ),
     "day_open": _("The day is not closed yet, so who is counted may still change."),
     "proof_does_not_hold": _(
         "Who is stored as counted on this day is not who was signed for. Tell the operator."

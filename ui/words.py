@@ -51,6 +51,11 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "done": (_("Finished"), Tone.GOOD),
         "failed": (_("Failed"), Tone.BAD),
     },
+    "correction": {
+        "waiting": (_("Waits for a second person"), Tone.ACTIVE),
+        "applied": (_("Applied"), Tone.GOOD),
+        "refused": (_("Refused"), Tone.NEUTRAL),
+    },
     "day": {
         "open": (pgettext_lazy("day", "Open"), Tone.ACTIVE),
         "closed": (pgettext_lazy("day", "Closed"), Tone.NEUTRAL),

@@ -90,6 +90,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "gateway_key": "gw-1",
         "migration_id": str(run_id),
         "gap_id": str(run_id),
+        "correction_id": str(run_id),
         "certificate_id": str(run_id),
     }
 

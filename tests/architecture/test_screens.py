@@ -101,6 +101,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.RUNS_START,
         StaffAction.GATEWAYS_CHANGE,
         StaffAction.EVENTS_REPLAY,
+        StaffAction.USAGE_CORRECT,
     }
     for action in StaffAction:
         assert staff_may(role=StaffRole.AUDITOR, action=action) == (action not in changing)

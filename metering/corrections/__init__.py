@@ -1,0 +1,1 @@
+"""Corrections by hand: of a closed day's usage, with a reason, by two people."""

@@ -1,0 +1,1 @@
+"""The verbs of corrections: `request_correction`, `approve_correction`, `refuse_correction`."""
