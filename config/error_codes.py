@@ -39,6 +39,7 @@ _STATUS: Final[Mapping[str, str]] = {
     "Failure": "a job's error",
 }
 _STATUS_OF_CODE: Final[Mapping[str, str]] = {
+    "too_many_at_once": "429",
     "body_too_large": "413",
     "inflated_body_too_large": "413",
     "too_many_events": "413",

@@ -160,7 +160,7 @@ def _programs(settings: environment.Environment, overlay: dict[str, str]) -> Ite
         command=[
             *(sys.executable, "-m", "granian", "--interface=wsgi", "config.wsgi:application"),
             *(f"--host={settings.host}", f"--port={settings.port}", f"--workers={WEB_WORKERS}"),
-            *("--blocking-threads=4", "--respawn-failed-workers", "--workers-kill-timeout=10"),
+            *("--blocking-threads=8", "--respawn-failed-workers", "--workers-kill-timeout=10"),
             *("--no-ws", "--log-level=info"),
         ],
         environment=overlay,

@@ -9,7 +9,9 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from kernel import clock
+from kernel.errors import Unavailable
 from metering.api.chunks import body_chunks, read_away
+from metering.api.intake import INTAKE, size_of
 from metering.api.schemas import EVENT, EVENTS, INGEST_RESULT
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import (
@@ -23,6 +25,7 @@ from metering.ingest.domain.bodies import (
 from metering.ingest.domain.plain_events import plain_events
 from metering.ingest.services.ingest_events import ingest_events
 from metering.ingest.services.ingest_plain_events import ingest_plain_events
+from tenants.api.authentication import recent_tenant
 from tenants.api.endpoint import Endpoint
 from tenants.api.idempotency import HEADER, Answer, answer_once
 from tenants.api.problems import problem
@@ -36,6 +39,17 @@ class EventsView(Endpoint):
     key_scopes = {"POST": {KeyScope.INGEST}}  # read by the permission only
     # The body is read below as a stream: no parser may touch it.
     parser_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # A flood is refused before its key is looked up: it costs others neither a thread nor a query.
+        tenant_id = recent_tenant(request)
+        if tenant_id is not None:
+            try:
+                INTAKE.refuse_if_full(tenant_id)
+            except Unavailable:
+                read_away(request._request)
+                raise
+        super().initial(request, *args, **kwargs)
 
     @extend_schema(
         operation_id="send_events",
@@ -59,9 +73,18 @@ class EventsView(Endpoint):
             Media.CLOUDEVENT_BATCH.value: EVENTS,
             Media.LINES.value: EVENT,
         },
-        responses=answers(INGEST_RESULT, *UNSAFE),
+        responses=answers(INGEST_RESULT, *UNSAFE, 429, 503),
     )
     def post(self, request: Request) -> HttpResponse:
+        django_request = request._request
+        try:
+            with INTAKE.place(self.caller.tenant_id, size=size_of(django_request)):
+                return self._take_in(request)
+        except Unavailable:
+            read_away(django_request)
+            raise
+
+    def _take_in(self, request: Request) -> HttpResponse:
         try:
             media = media_of(request.headers.get("Content-Type", Media.JSON.value))
             body = read_body(

@@ -13,7 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kernel import clock
+from kernel.errors import Unavailable
 from metering.api.chunks import body_chunks, read_away
+from metering.api.intake import INTAKE, size_of
 from metering.api.schemas import REPORT, REPORT_RESULT
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import BodyTooLarge, Media, UnknownMedia, media_of, read_body
@@ -88,9 +90,18 @@ class ReportsView(Endpoint):
             ),
         ],
         request={Media.JSON.value: REPORT},
-        responses=answers(REPORT_RESULT, 409, 413, 415),
+        responses=answers(REPORT_RESULT, 409, 413, 415, 429, 503),
     )
     def post(self, request: Request) -> HttpResponse | Response:
+        django_request: HttpRequest = request._request
+        try:
+            with INTAKE.place("gateways", size=size_of(django_request)):
+                return self._take_in(request)
+        except Unavailable:
+            read_away(django_request)
+            raise
+
+    def _take_in(self, request: Request) -> HttpResponse | Response:
         django_request: HttpRequest = request._request
         try:
             media = media_of(request.headers.get("Content-Type", Media.JSON.value))

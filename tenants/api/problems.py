@@ -22,6 +22,7 @@ _STATUS: Final[Mapping[type[DomainError], int]] = {
     Unavailable: status.HTTP_503_SERVICE_UNAVAILABLE,
 }
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
+    "too_many_at_once": status.HTTP_429_TOO_MANY_REQUESTS,
     "body_too_large": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     "invalid_signature": status.HTTP_401_UNAUTHORIZED,
     "idempotency_key_reused": status.HTTP_422_UNPROCESSABLE_ENTITY,

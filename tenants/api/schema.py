@@ -99,6 +99,8 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "The Idempotency-Key came with another request before.",
+    429: "Too much at once; Retry-After tells when to come again.",
+    503: "There is no room just now; Retry-After tells when to come again.",
 }
 
 
