@@ -10,6 +10,7 @@ from console.finance import (
     late_usage,
     overview,
     payments,
+    taxes,
 )
 from console.operations import gateways, meters, partitions, quarantine, runs
 from console.sales import (
@@ -58,6 +59,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"),
     path("invoices/<uuid:invoice_id>/payment", payments.record, name="record_payment"),
     path("payments/", payments.payment_list, name="payments"),
+    path("tax-rates/", taxes.rates, name="tax_rates"),
+    path("tax-rates/new/", taxes.new_rate, name="new_tax_rate"),
+    path("tenants/<str:tenant_key>/tax/", taxes.standing, name="tax_standing"),
     path("late-usage/", late_usage.late_usage, name="late_usage"),
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
     path("certificates/", certificates.certificate_list, name="certificates"),

@@ -68,6 +68,7 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "currency_mismatch": _(
         "The other version is in another currency; a subscription keeps its own."
     ),
+    "evidence_missing": _("Say what shows it: without evidence tax must be charged."),
     "expires_in_past": _("The day is not ahead; give a later one."),
     "unknown_scope": _("These keys are not known: %(keys)s."),
     "currency_not_chargeable": _("This currency cannot be charged to a card."),

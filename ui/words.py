@@ -236,6 +236,18 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "quarter": _("Quarter"),
         "year": _("Year"),
     },
+    "supply": {
+        "domestic": _("Seller and tenant in the country"),
+        "inbound_business": _("From abroad to a tenant with a tax number"),
+        "inbound_consumer": _("From abroad to a tenant without one"),
+        "outbound": _("To a tenant abroad"),
+    },
+    "tax_treatment": {
+        "unsaid": _("Says nothing: plan and price decide"),
+        "taxable": _("Taxable by the dated rates"),
+        "exempt": _("Exempt"),
+        "reverse_charge": _("Owes the tax itself (reverse charge)"),
+    },
     "balance": {
         "cash": _("Cash"),
         "gift": _("Gift"),

@@ -60,13 +60,30 @@ def check_standing(standing: TaxStanding) -> None:
         )
 
 
-def set_tax(*, tenant_key: str, standing: TaxStanding, now: datetime, actor: str) -> UUID:
+def set_tax(
+    *,
+    tenant_key: str,
+    standing: TaxStanding,
+    now: datetime,
+    actor: str,
+    evidence: str = "",
+    needs_evidence: bool = False,
+) -> UUID:
     """Put the tenant's standing in the place of what it was, in the caller's cross-tenant scope.
 
-    Drafts are rated anew by it; issued invoices stay. Raises NotFound `tenant_not_found` and Invalid
-    as `check_standing`.
+    Drafts are rated anew by it; issued invoices stay. `evidence` is what shows it, for the audit trail;
+    with `needs_evidence` a treatment by which nothing is charged must have some.
+
+    Raises NotFound `tenant_not_found`, Invalid `evidence_missing` and as `check_standing`.
     """
     check_standing(standing)
+    is_free = standing.treatment in {TaxTreatment.EXEMPT, TaxTreatment.REVERSE_CHARGE}
+    if needs_evidence and is_free and not evidence.strip():
+        raise Invalid(
+            "evidence_missing",
+            f"{standing.treatment} charges no tax and needs evidence; say what shows it.",
+            field="evidence",
+        )
     row = Tenant.objects.select_for_update().filter(key=tenant_key).first()
     if row is None:
         raise NotFound("tenant_not_found", f"There is no tenant {tenant_key!r}.", field="tenant")
@@ -84,10 +101,19 @@ def set_tax(*, tenant_key: str, standing: TaxStanding, now: datetime, actor: str
             target=f"tenant:{row.key}",
             before=_told(before),
             after=_told(standing),
+            reason=evidence.strip()[:500],
         ),
         now=now,
     )
     return row.id
+
+
+def tax_standing(*, tenant_key: str) -> TaxStanding:
+    """What the record of that tenant says. Raises NotFound `tenant_not_found`."""
+    row = Tenant.objects.filter(key=tenant_key).first()
+    if row is None:
+        raise NotFound("tenant_not_found", f"There is no tenant {tenant_key!r}.", field="tenant")
+    return standing_of(row)
 
 
 def standing_of(tenant: Tenant) -> TaxStanding:
