@@ -323,7 +323,8 @@ class CreditNote(models.Model):
 
 class CreditNoteLine(models.Model):
     """One amount of a credit note, before tax; with `invoice_line`, it takes back (a part of) that
-    line, and tax by that line's rate."""
+    line, and tax by that line's rate. `timing` tells whether that was billed ahead of its service; lines
+    of before it was kept have none, and that of the line they take back counts."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
@@ -334,6 +335,7 @@ class CreditNoteLine(models.Model):
         InvoiceLine, models.PROTECT, null=True, related_name="+", db_constraint=False
     )
     key = models.CharField(max_length=100)
+    timing = models.CharField(max_length=16, default="", db_default="")
     description = models.CharField(max_length=300)
     amount_minor = models.BigIntegerField()
     tax_percent = models.DecimalField(

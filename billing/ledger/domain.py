@@ -142,6 +142,14 @@ def invoice_postings(
     )
 
 
+def recognition_postings(*, earned: Money) -> tuple[Posting, ...]:
+    """Days of service were delivered: what was billed ahead for them is deferred no longer.
+
+    Negative where more had been earned than a credit note leaves.
+    """
+    return balanced([debit(Account.DEFERRED_REVENUE, earned), credit(Account.REVENUE, earned)])
+
+
 def grant_postings(*, kind: BalanceKind, amount: Money) -> tuple[Posting, ...]:
     """A balance comes into being: cash was paid in, gifts and vouchers are what we spend on it."""
     origin = Account.BANK if kind is BalanceKind.CASH else Account.PROMOTION

@@ -133,6 +133,7 @@ def issue_credit_notes(
                 position=position,
                 invoice_line_id=line.invoice_line_id,
                 key=line.key,
+                timing=line.timing,
                 description=line.description[:300],
                 amount_minor=line.amount.minor,
                 tax_percent=line.tax_terms.percent,

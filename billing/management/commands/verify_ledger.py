@@ -8,6 +8,7 @@ from billing.ledger.queries import (
     first_drift,
     first_imbalance,
 )
+from billing.ledger.recognition import first_deferral_drift
 from billing.payments.queries import first_payment_drift
 from billing.payments.verification import (
     first_line_drift,
@@ -35,8 +36,9 @@ class Command(SummitCommand):
             settlement = first_settlement_drift()
             tax = first_tax_drift()
             gap = first_number_gap()
+            deferral = first_deferral_drift()
             balances = account_balances()
-        found = (imbalance, drift, payment, balance, lines, tax, settlement, gap)
+        found = (imbalance, drift, payment, balance, lines, tax, settlement, gap, deferral)
         document: dict[str, Any] = {
             "ok": all(each is None for each in found),
             "balances": [
@@ -106,5 +108,13 @@ class Command(SummitCommand):
                 "series": gap.series,
                 "expected": gap.expected,
                 "found": gap.found,
+            }
+        elif deferral is not None:
+            document["first_bad"] = {
+                "code": "deferred_revenue_differs",
+                "tenant": deferral.tenant_id,
+                "currency": deferral.currency,
+                "ledger_minor": deferral.ledger_minor,
+                "documents_minor": deferral.documents_minor,
             }
         self.emit(document, failed=not document["ok"])
