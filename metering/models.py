@@ -21,6 +21,8 @@ from metering.rollup.models import (
     Correction,
     DailyUsage,
     Mark,
+    MonthDay,
+    MonthUser,
     Reading,
     Watermark,
 )
@@ -45,6 +47,8 @@ __all__ = [
     "ImportedTenant",
     "Mark",
     "MeterDefinition",
+    "MonthDay",
+    "MonthUser",
     "ProvenDays",
     "Reading",
     "RejectedEvent",

@@ -17,10 +17,10 @@ from metering.days.models import DayClose
 from metering.ingest.domain.array_literals import plain_array
 from metering.meters.domain import Aggregation, refuse_unknown_dimensions
 from metering.meters.queries import find_meter
+from metering.rollup.months import month_identities
 from metering.rollup.queries import (
     WindowValue,
     closed_until,
-    distinct_identities,
     usage,
     usage_in_windows,
 )
@@ -269,7 +269,7 @@ def _by_days(
     """Values between neighbouring `days`; of their app alone, since a tenant's others are not asked."""
     rule = find_meter(meter)
     if granularity == Granularity.MONTH and rule.counts_users:
-        return distinct_identities(
+        return month_identities(
             tenant_id=apps[0].tenant_id,
             app_ids=[app.id for app in apps],
             meter=rule.key,

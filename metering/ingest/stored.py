@@ -30,12 +30,15 @@ SORTS: Final = """(
 """The same without what each event has of its own, so without looking at each."""
 
 
-def events_of(batches: str, *, condition: str = "true") -> str:
+_WITHIN: Final = "stored.received_at BETWEEN %(first)s AND %(last)s"
+
+
+def events_of(batches: str, *, condition: str = "true", within: str = _WITHIN) -> str:
     """The same as `EVENTS`, of the batches alone that stand in the relation of that name with `tenant_id`,
     `received_at` and `batch_id`, and that meet a condition on the columns that they share (`stored`).
 
-    Joined before they are unfolded: a join with `EVENTS` would unfold all that is stored. The parameters
-    `first` and `last` bound the arrival, so that other months are not looked at.
+    Joined before they are unfolded: a join with `EVENTS` would unfold all that is stored. `within` bounds
+    the arrival, by default by the parameters `first` and `last`, so that other months are not looked at.
     """
     return f"""(
         SELECT stored.tenant_id, stored.received_at, stored.batch_id,
@@ -48,7 +51,7 @@ def events_of(batches: str, *, condition: str = "true") -> str:
                stored.event_ids, stored.times, stored.users, stored.counts, stored.devices,
                stored.readings, stored.places) WITH ORDINALITY
                AS own (event_id, occurred_at, user_hash, count, device_hash, value, place, number)
-         WHERE stored.received_at BETWEEN %(first)s AND %(last)s AND {condition}
+         WHERE {within} AND {condition}
         UNION ALL
         SELECT tenant_id, received_at, batch_id, position, app_id, source, event_id, type,
                occurred_at, day, user_hash, kind, count, device_hash, value

@@ -108,6 +108,50 @@ class DailyUsage(models.Model):
         return f"{self.meter} on {self.day}"
 
 
+class MonthUser(models.Model):
+    """That this user (keyed hash) was active in this app in a month of which `MonthDay` tells the days."""
+
+    web_access = "read"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "app_id", "month", "user_hash")
+    tenant_id = models.UUIDField()
+    app_id = models.UUIDField()
+    month = models.DateField()
+    user_hash = models.BinaryField(max_length=16)
+
+    class Meta:
+        db_table = "metering_month_user"
+
+    def __str__(self) -> str:
+        return f"active in {self.month}"
+
+
+class MonthDay(models.Model):
+    """That a day's active users are among those of its month, as the day stood at `value`.
+
+    `added` is by how many different users the month grew with it (of days that were added together, the
+    earliest has them all). A day whose daily usage, corrections included, is no longer `value` is added
+    once more; what it brings is new then.
+    """
+
+    web_access = "read"
+    jobs_access = "write"
+
+    pk = models.CompositePrimaryKey("tenant_id", "app_id", "day")
+    tenant_id = models.UUIDField()
+    app_id = models.UUIDField()
+    day = models.DateField()
+    value = models.DecimalField(max_digits=38, decimal_places=12)
+    added = models.BigIntegerField()
+
+    class Meta:
+        db_table = "metering_month_day"
+
+    def __str__(self) -> str:
+        return f"{self.day} within its month"
+
+
 class Correction(models.Model):
     """A dated change of a closed day: what arrived, or was found wrong, after its close."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from metering.ingest.domain.array_literals import text_array
-from metering.ingest.stored import EVENTS, SORTS
+from metering.ingest.stored import SORTS, events_of
 from metering.meters.domain import ACTIVE_USERS, Meter, Sort, counting_rules
 from metering.meters.queries import find_meter, find_meters
 from metering.rollup.queries import (
@@ -24,12 +24,14 @@ from metering.rollup.queries import (
 from metering.rollup.rules import COUNTED, FACTS, RULES, SUMS, rule_parameters
 from work.connections import cursor
 
+_OWN: Final = "stored.tenant_id = %(tenant)s::uuid"
+_SINCE: Final = "stored.received_at >= (SELECT min(received_at) FROM pending)"
 _PENDING: Final = f"""
     pending AS MATERIALIZED (
         SELECT tenant_id, id AS batch_id, received_at FROM metering_batch
          WHERE tenant_id = %(tenant)s::uuid AND rolled_up_at IS NULL
     ), facts AS MATERIALIZED (
-        SELECT {FACTS} FROM pending JOIN {EVENTS} AS event USING (tenant_id, received_at, batch_id)
+        SELECT {FACTS} FROM {events_of("pending", condition=_OWN, within=_SINCE)} AS event
     ), {RULES}, {COUNTED}, marked AS (
         SELECT DISTINCT tenant_id, app_id, meter, day, marked AS identity FROM counted
          WHERE aggregation = 'distinct' AND marked IS NOT NULL

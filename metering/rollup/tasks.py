@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from metering.rollup.services.gather_months import GATHERED_BACK, gather_months
 from metering.rollup.services.roll_up import roll_up_pending
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule
@@ -17,6 +18,24 @@ def roll_up(job: JobRun) -> Result:
     return {"batches": folded.batches, "events": folded.events}
 
 
+@job_kind("metering.gather_months", lease_seconds=1800)
+def gather(job: JobRun) -> Result:
+    """Add the days of late to the different users of their months; none is added twice."""
+    days = gather_months(
+        now=job.now,
+        from_day=job.now.date() - GATHERED_BACK,
+        progress=lambda: job.progress(0, 1),
+    )
+    return {"days": days}
+
+
+schedule(
+    name="metering.gather_months",
+    every=timedelta(hours=6),
+    kind="metering.gather_months",
+    catch_up="last",
+    offset=timedelta(hours=1),
+)
 schedule(
     name="metering.roll_up",
     every=timedelta(minutes=1),

@@ -25,6 +25,7 @@ MAY: dict[str, set[KeyScope]] = {
     "GET /api/v1/apps": {KeyScope.READ, KeyScope.FULL},
     "POST /api/v1/apps": {KeyScope.FULL},
     "POST /api/v1/events": {KeyScope.INGEST, KeyScope.FULL},
+    "GET /api/v1/events/rejected": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/balance": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/entitlements": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/entitlements/check": {KeyScope.READ, KeyScope.FULL},

@@ -75,6 +75,14 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             sorts=event_sorts(tenant_ids=[tenant_id], from_day=from_day, to_day=to_day),
         )
         values.update(rule_parameters(rules))
+        # Whole months are gathered anew from marks: a mark that goes may have been the month's only one.
+        for table, column in (("metering_month_user", "month"), ("metering_month_day", "day")):
+            execution.execute(
+                f"DELETE FROM {table} WHERE tenant_id = %(tenant)s::uuid"  # noqa: S608
+                f" AND {column} >= date_trunc('month', %(from)s::date)"
+                f" AND {column} < date_trunc('month', %(to)s::date - 1) + interval '1 month'",
+                values,
+            )
         for table in ("metering_active_user", "metering_mark", "metering_reading"):
             execution.execute(
                 f"DELETE FROM {table} WHERE tenant_id = %(tenant)s::uuid {_WITHIN}",  # noqa: S608

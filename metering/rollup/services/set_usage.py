@@ -72,6 +72,12 @@ def set_usage(
                 """,
                 values,
             )
+        # The day is looked at anew for its month: its value no longer tells that nothing came.
+        execution.execute(
+            "UPDATE metering_month_day SET value = -1 WHERE tenant_id = %(tenant)s::uuid"
+            " AND app_id = %(app)s::uuid AND day = %(day)s",
+            values,
+        )
         if not closed:
             execution.execute(
                 """

@@ -1,0 +1,112 @@
+"""The different users of whole months, without looking at the month's marks again."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Final
+from uuid import UUID
+
+from metering.ingest.domain.array_literals import plain_array
+from metering.meters.domain import ACTIVE_USERS
+from metering.meters.queries import find_meter
+from metering.rollup.queries import WindowValue, distinct_identities
+from work.connections import cursor
+
+DAY_VALUES: Final = """
+                SELECT tenant_id, app_id, day, value FROM metering_daily_usage
+                 WHERE meter = %(active_users)s
+                UNION ALL
+                SELECT tenant_id, app_id, day, delta FROM metering_correction
+                 WHERE meter = %(active_users)s"""
+"""Daily active users with their corrections: one more of a day is one more mark of it."""
+
+
+def month_identities(
+    *, tenant_id: UUID, app_ids: Sequence[UUID], meter: str, bounds: Sequence[date]
+) -> list[WindowValue]:
+    """The distinct identities of each app between two neighbouring `bounds` (days, ascending).
+
+    Where that is a calendar month of the active users, days that were gathered (`gather_months`) are
+    told by a row each, and only the users of other days, mostly today's, are looked up. All else is
+    counted from the marks. Raises Invalid `unknown_meter`.
+    """
+    windows = list(pairwise(bounds))
+    is_active_users = find_meter(meter).marks == ACTIVE_USERS
+    whole = [
+        place
+        for place, (first, end) in enumerate(windows)
+        if is_active_users and first.day == 1 and end == _month_after(first)
+    ]
+    found = _of_months(
+        tenant_id=tenant_id, app_ids=app_ids, months={windows[place][0]: place for place in whole}
+    )
+    for place, (first, end) in enumerate(windows):
+        if place not in whole:
+            found += [
+                WindowValue(app_id=each.app_id, window=place, value=each.value)
+                for each in distinct_identities(
+                    tenant_id=tenant_id, app_ids=app_ids, meter=meter, bounds=[first, end]
+                )
+            ]
+    return sorted(found, key=lambda each: (each.app_id, each.window))
+
+
+def _month_after(first: date) -> date:
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def _of_months(
+    *, tenant_id: UUID, app_ids: Sequence[UUID], months: dict[date, int]
+) -> list[WindowValue]:
+    if not months:
+        return []
+    with cursor() as execution:
+        execution.execute(
+            f"""
+            WITH stored AS (
+                SELECT app_id, day, sum(value) AS value FROM ({DAY_VALUES}) AS parts
+                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
+                   AND day >= %(first)s AND day < %(end)s
+                   AND date_trunc('month', day)::date = ANY (%(months)s::date[])
+                 GROUP BY app_id, day
+            ), gathered AS (
+                SELECT app_id, day, value, added FROM metering_month_day
+                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
+                   AND day >= %(first)s AND day < %(end)s
+                   AND date_trunc('month', day)::date = ANY (%(months)s::date[])
+            ), open AS MATERIALIZED (
+                SELECT app_id, day FROM stored LEFT JOIN gathered USING (app_id, day)
+                 WHERE gathered.value IS DISTINCT FROM stored.value
+            ), more AS (
+                SELECT mark.app_id, date_trunc('month', mark.day)::date AS month, mark.user_hash
+                  FROM open
+                  JOIN metering_active_user mark
+                    ON mark.tenant_id = %(tenant)s::uuid AND mark.app_id = open.app_id
+                   AND mark.day = open.day
+                 WHERE NOT EXISTS (
+                    SELECT FROM metering_month_user known
+                     WHERE known.tenant_id = %(tenant)s::uuid AND known.app_id = mark.app_id
+                       AND known.month = date_trunc('month', mark.day)::date
+                       AND known.user_hash = mark.user_hash)
+                 GROUP BY 1, 2, 3
+            )
+            SELECT app_id, month, sum(users) FROM (
+                SELECT app_id, date_trunc('month', day)::date AS month, added AS users FROM gathered
+                UNION ALL
+                SELECT app_id, month, count(*) FROM more GROUP BY app_id, month
+            ) AS parts GROUP BY app_id, month HAVING sum(users) > 0
+            """,  # noqa: S608  # nothing from outside
+            {
+                "active_users": ACTIVE_USERS,
+                "tenant": str(tenant_id),
+                "apps": plain_array(app_ids),
+                "months": plain_array(months),
+                "first": min(months),
+                "end": _month_after(max(months)),
+            },
+        )
+        return [
+            WindowValue(app_id=app_id, window=months[month], value=Decimal(users))
+            for app_id, month, users in execution.fetchall()
+        ]
