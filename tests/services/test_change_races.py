@@ -1,4 +1,4 @@
-"""A change while the document that opens the period is issued by another process."""
+"""A change while another process issues or credits what was billed of the period."""
 
 import threading
 from collections.abc import Callable
@@ -12,9 +12,11 @@ from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services import finalize_due
 from billing.invoicing.services.change_subscription import change_subscription
+from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.draft_due import draft_due
 from billing.ledger.queries import first_imbalance
 from billing.subscriptions.domain import AskedChange, ChangeKind
+from kernel.money import Money
 from metering.services import close_days
 from tenants.scope import system_scope
 from tenants.services.create_tenant import CreatedTenant
@@ -115,3 +117,44 @@ def test_what_is_issued_meanwhile_is_settled(
         assert list(changes.values_list("total_minor", flat=True)) == changed
         assert list(CreditNote.objects.values_list("total_minor", flat=True)) == given_back
         assert first_imbalance() is None
+
+
+def test_what_is_credited_meanwhile_is_not_given_back_again(acme: CreatedTenant) -> None:
+    """A credit note over all of May is not committed yet when the subscription is cancelled."""
+    finalize_due.finalize_due(at=GRACE_OVER, finalize=True)
+    with system_scope(purpose="test"):
+        opening = Invoice.objects.get(kind=InvoiceKind.SUBSCRIPTION, boundary_at=MAY)
+    is_credited, may_commit = threading.Event(), threading.Event()
+
+    def credit() -> None:
+        with system_scope(purpose="test"):
+            credit_invoice(
+                invoice_id=opening.id,
+                lines=[LineCredit(position=1, amount=Money(310_00, "CNY"))],
+                reason="outage",
+                now=GRACE_OVER,
+                actor="test",
+            )
+            is_credited.set()
+            may_commit.wait(timeout=30)
+
+    def cancel() -> None:
+        with system_scope(purpose="test"):
+            change_subscription(
+                tenant_id=acme.id,
+                asked=AskedChange(kind=ChangeKind.CANCEL),
+                now=datetime(2026, 5, 16, tzinfo=UTC),
+                actor="test",
+            )
+
+    crediting = in_thread(credit)
+    assert is_credited.wait(timeout=30)
+    cancelling = in_thread(cancel)
+    cancelling.join(timeout=1)
+    assert cancelling.is_alive()
+    may_commit.set()
+    crediting.join(timeout=60)
+    cancelling.join(timeout=60)
+
+    with system_scope(purpose="test"):
+        assert list(CreditNote.objects.values_list("total_minor", flat=True)) == [310_00]

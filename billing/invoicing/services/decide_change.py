@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from billing.catalog.queries import StoredVersion, in_force, versions_of
 from billing.discounts.queries import redeemable, terms_of_coupon
 from billing.invoicing.billed_ahead import Billed, PeriodBilled, billed_ahead
@@ -18,7 +20,7 @@ from billing.invoicing.contracts import (
 )
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, HeldVersion, draft_document
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.services.draft_due import due_boundaries
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
@@ -92,6 +94,30 @@ def lock_drafts(*, tenant_ids: Iterable[UUID]) -> None:
     )
 
 
+def lock_advance(subscriptions: Sequence[Subscription], *, now: datetime) -> None:
+    """Keep what was billed ahead of `now` from being credited until the transaction ends, so that a
+    credit note and a change that gives back count on one another.
+
+    To be called after the subscriptions are locked, as drafting locks both.
+    """
+    ahead = InvoiceLine.objects.filter(
+        tenant_id=OuterRef("tenant_id"),
+        invoice=OuterRef("pk"),
+        timing=Timing.IN_ADVANCE.value,
+        period_ends_at__gt=now,
+    )
+    list(
+        Invoice.objects.select_for_update()
+        .filter(
+            Exists(ahead),
+            tenant_id__in={row.tenant_id for row in subscriptions},
+            subscription__in=subscriptions,
+        )
+        .order_by("id")
+        .values_list("id")
+    )
+
+
 def held_subscription(
     *,
     tenant_id: UUID,
@@ -105,6 +131,7 @@ def held_subscription(
     """
     lock_drafts(tenant_ids=[tenant_id])
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=True)
+    lock_advance([row], now=now)
     if not may_be_due and row.next_boundary_at is not None and row.next_boundary_at <= now:
         raise Conflict(
             "billing_due",

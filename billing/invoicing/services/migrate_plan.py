@@ -17,7 +17,12 @@ from billing.invoicing.changes import decide
 from billing.invoicing.contracts import held_version, load_contracts
 from billing.invoicing.drafting import HeldVersion
 from billing.invoicing.services.change_subscription import change_entry, write_decisions
-from billing.invoicing.services.decide_change import Decided, facts_of, lock_drafts
+from billing.invoicing.services.decide_change import (
+    Decided,
+    facts_of,
+    lock_advance,
+    lock_drafts,
+)
 from billing.invoicing.services.draft_due import draft_due
 from billing.invoicing.services.settle_change import Settling, settle_changes
 from billing.subscriptions.domain import (
@@ -160,6 +165,8 @@ def _chunk(migration_id: UUID, *, now: datetime) -> int:
         )
         if not rows:
             return 0
+        if when is EffectiveWhen.NOW:
+            lock_advance(rows, now=now)
         ready = [
             row
             for row in rows
