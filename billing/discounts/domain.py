@@ -36,17 +36,28 @@ class DiscountTerms:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldDiscount:
     """A discount of a subscription, for periods that begin from `starts_on` until before `ends_on`
-    (None: for all that follow). Those of a subscription count in the order of their numbers."""
+    (None: for all that follow). Those of a subscription count in the order of their numbers.
+
+    `is_advance_billed`: when it came, what its first period bills in advance was billed already. Of that
+    period it then counts for the arrears alone, or what is paid in full would come back at less.
+    """
 
     id: UUID
     number: int
     terms: DiscountTerms
     starts_on: date
     ends_on: date | None
+    is_advance_billed: bool = False
 
     def covers(self, first_day: date) -> bool:
         """Whether it counts for the billing period whose first served day that is."""
         return self.starts_on <= first_day and (self.ends_on is None or first_day < self.ends_on)
+
+    def covers_advance(self, first_day: date) -> bool:
+        """Whether it counts for what that period bills in advance."""
+        return self.covers(first_day) and not (
+            self.is_advance_billed and first_day == self.starts_on
+        )
 
     @property
     def key(self) -> str:
@@ -67,12 +78,15 @@ class Offered:
         return self.held.terms.discount.type is DiscountType.FIXED
 
 
-def offered(discounts: Sequence[HeldDiscount], *, first_day: date) -> tuple[Offered, ...]:
-    """The discounts of the billing period that begins on the day, in their order."""
+def offered(
+    discounts: Sequence[HeldDiscount], *, first_day: date, in_advance: bool = False
+) -> tuple[Offered, ...]:
+    """The discounts of the billing period that begins on the day, in their order; `in_advance`: only
+    those of what it bills in advance."""
     return tuple(
         Offered(held=each, value=each.terms.discount.value)
         for each in discounts
-        if each.covers(first_day)
+        if (each.covers_advance(first_day) if in_advance else each.covers(first_day))
     )
 
 

@@ -66,7 +66,7 @@ def settlement(
     if charges and after.discounts:
         kept = frozenset(line.key for line in charges)
         discounts = _discounts_of_charges(
-            facts, after, comes, day=day, keys=kept, back=[*unused_ones, *replaced]
+            facts, after, comes, day=day, keys=kept, back=[*unused_ones, *replaced], old=old
         )
         charges, _ = _charges(after, comes, new, period, facts.charged, discounts=discounts)
         charges = [line for line in charges if line.key in kept]
@@ -237,16 +237,18 @@ def _discounts_of_charges(
     day: date,
     keys: frozenset[str],
     back: Sequence[RatedLine],
+    old: ServicePeriod,
 ) -> tuple[PeriodDiscount, ...]:
     """The discounts of what is charged for the rest of a period.
 
     A fixed amount is for the whole of it: what its beginning took, less what is still taken when these
-    lines give theirs back. A period that the change itself opens has it in full.
+    lines give theirs back. A period that the change itself opens has it in full; `old` is the one that
+    ran before the change.
     """
-    zone = after.cadence.zone
     service = after.cadence.period_of(day)
-    offers = after.offers_in(service.served)
-    if any(each.is_fixed for each in offers) and service.served.first_day(zone) < day:
+    offers = after.offers_in(service.served, in_advance=True)
+    is_opened_before = service.served.starts_at == old.served.starts_at
+    if is_opened_before and any(each.is_fixed for each in offers):
         opened = after.cadence.boundary(service.served.starts_at).opened or service
         offers = spent_when_opened(after, opened)
         currency = comes.version.terms.currency

@@ -23,7 +23,7 @@ from billing.invoicing.drafting import (
     is_middle_of_day,
 )
 from billing.invoicing.late_usage import Adjusted, with_adjustments
-from billing.invoicing.new_discounts import with_discount
+from billing.invoicing.new_discounts import on_earlier_start, with_discount
 from billing.invoicing.overrides import with_overrides
 from billing.rating.terms import PriceTerms, Stacking
 from billing.rating.usage import Usage
@@ -286,15 +286,20 @@ def _with_coupon(facts: Facts, asked: AskedChange, *, now: datetime) -> Decision
     starts_on = _effective_on(facts, asked, now=now)
     is_running = asked.when is EffectiveWhen.NOW
     draft_at = None
+    is_advance_billed = is_running and facts.is_advance_billed
     if is_running and not facts.is_on_trial(local_day(now, contract.cadence.zone)):
-        served = contract.cadence.period_of(starts_on).served
+        day, served = starts_on, contract.cadence.period_of(starts_on).served
         starts_on = served.first_day(contract.cadence.zone)
-        draft_at = served.starts_at if facts.is_opening_draft else None
+        if facts.is_opening_draft:
+            # A change within the period was settled against the draft as it is: discounted after
+            # that, more would have come back than is paid.
+            is_advance_billed = bool(contract.changes_within(starts_on, day + _ONE_DAY))
+            draft_at = None if is_advance_billed else served.starts_at
     after = with_discount(
         contract,
         new,
         starts_on=starts_on,
-        is_advance_billed=is_running and facts.is_advance_billed,
+        is_advance_billed=is_advance_billed,
     )
     return Decision(
         after=after,
@@ -513,6 +518,7 @@ def _trial_ended(facts: Facts, *, now: datetime) -> Decision:
             for each in contract.holdings
         ),
     )
+    after = replace(after, discounts=on_earlier_start(after, starts_on=day))
     return Decision(
         after=after,
         ends_at=None,

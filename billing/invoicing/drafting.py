@@ -136,11 +136,13 @@ class Contract:
                     found.add((metering.meter, counted_stretches(parts, zone)))
         return frozenset(found)
 
-    def offers_in(self, served: Period) -> tuple[Offered, ...]:
-        """The discounts of the billing period that was served then."""
+    def offers_in(self, served: Period, *, in_advance: bool = False) -> tuple[Offered, ...]:
+        """The discounts of the billing period that was served then; `in_advance`: of what it bills in
+        advance."""
         if not self.discounts:
             return ()
-        return offered(self.discounts, first_day=served.first_day(self.cadence.zone))
+        first_day = served.first_day(self.cadence.zone)
+        return offered(self.discounts, first_day=first_day, in_advance=in_advance)
 
     def version_on(self, day: date) -> HeldVersion:
         """The version that holds on a local day; before the first one's day, the first."""
@@ -421,25 +423,31 @@ def _arrears_parts(
 
 
 def _opening_lines(contract: Contract, opened: ServicePeriod) -> list[DraftLine]:
-    """What a period bills in advance when it begins."""
-    state = contract.state_on(opened.served.first_day(contract.cadence.zone))
-    if state.is_paused or not state.version.terms.bills_at(Timing.IN_ADVANCE):
+    """What a period bills in advance when it begins, or when it is resumed, if it begins paused."""
+    served = opened.served
+    if contract.state_on(served.first_day(contract.cadence.zone)).is_paused:
+        parts = contract.served_parts(served)
+        if not parts:
+            return []
+        served = Period(parts[0].period.starts_at, served.ends_at)
+    state = contract.state_on(served.first_day(contract.cadence.zone))
+    if not state.version.terms.bills_at(Timing.IN_ADVANCE):
         return []
     return rated_lines(
         contract,
         state.version,
         period=opened.full,
-        served=opened.served,
+        served=served,
         usage={},
         timing=Timing.IN_ADVANCE,
-        parts=[HeldPart(period=opened.served, quantities=state.quantities)],
-        offers=contract.offers_in(opened.served),
+        parts=[HeldPart(period=served, quantities=state.quantities)],
+        offers=contract.offers_in(opened.served, in_advance=True),
     )
 
 
 def spent_when_opened(contract: Contract, opened: ServicePeriod) -> tuple[Offered, ...]:
     """Of fixed discounts of a period what its beginning takes; all else in full."""
-    offers = contract.offers_in(opened.served)
+    offers = contract.offers_in(opened.served, in_advance=True)
     left = lessened(offers, (each.line for each in _opening_lines(contract, opened)))
     return tuple(
         replace(each, value=each.value - rest.value) if each.is_fixed else each
@@ -526,7 +534,7 @@ def _counted_in_advance(
     zone = contract.cadence.zone
     served = contract.cadence.period_of(part.first_day(zone)).served
     share = Fraction(len(part.days(zone)), len(served.days(zone)))
-    offers = contract.offers_in(served)
+    offers = contract.offers_in(served, in_advance=True)
     return on_plan(
         in_proportion(offers, min(share, Fraction(1)), currency=held.terms.currency),
         held.terms.key,

@@ -16,7 +16,7 @@ def with_discount(
 ) -> Contract:
     """The contract with the discount for the billing periods that begin on `starts_on` or later.
 
-    `is_advance_billed`: what the first of them bills in advance is billed already. Raises Invalid
+    `is_advance_billed`: what the first of them bills in advance is billed already, or settled. Raises Invalid
     `currency_mismatch`; Conflict `discount_not_for_plan`, `nothing_to_discount`, `coupon_already_used`.
     """
     terms = new.terms
@@ -54,8 +54,29 @@ def with_discount(
         ends_on=None
         if terms.periods is None
         else _end_of(contract, starts_on=starts_on, periods=terms.periods),
+        is_advance_billed=is_advance_billed,
     )
     return replace(contract, discounts=(*contract.discounts, discount))
+
+
+def on_earlier_start(contract: Contract, *, starts_on: date) -> tuple[HeldDiscount, ...]:
+    """The discounts of a contract whose trial was ended: those that were to begin with its first paid
+    period begin with it on `starts_on`, for no more periods than before."""
+    return tuple(
+        each
+        if each.starts_on <= starts_on or each.ends_on == each.starts_on
+        else replace(
+            each,
+            starts_on=starts_on,
+            ends_on=each.ends_on
+            if each.ends_on is None or each.terms.periods is None
+            else min(
+                each.ends_on,
+                _end_of(contract, starts_on=starts_on, periods=each.terms.periods),
+            ),
+        )
+        for each in contract.discounts
+    )
 
 
 def already_used(code: str) -> Conflict:

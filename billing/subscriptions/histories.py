@@ -109,6 +109,7 @@ def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
                     periods="periods",
                     starts_on="starts_on",
                     ends_on="ends_on",
+                    is_advance_billed="is_advance_billed",
                 )
             )
         ),
@@ -186,6 +187,7 @@ def _discount(told: Mapping[str, Any]) -> HeldDiscount:
         ),
         starts_on=date.fromisoformat(told["starts_on"]),
         ends_on=date.fromisoformat(told["ends_on"]) if told["ends_on"] else None,
+        is_advance_billed=told["is_advance_billed"],
     )
 
 

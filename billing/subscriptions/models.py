@@ -307,8 +307,10 @@ class SubscriptionDiscount(models.Model):
     """A discount of a subscription, for billing periods that begin from `starts_on` until before
     `ends_on` (null: for all that follow), in the order of `number`.
 
-    The terms are a copy of the coupon's, or agreed by themselves. Only its end may change (trigger); one
-    that ends where it starts was taken back before it counted.
+    The terms are a copy of the coupon's, or agreed by themselves. Only its days may change, to earlier
+    ones (trigger); one that ends where it starts was taken back before it counted. With
+    `is_advance_billed` it came when what its first period bills in advance was billed, and does not count
+    for that.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -325,6 +327,7 @@ class SubscriptionDiscount(models.Model):
     periods = models.PositiveIntegerField(null=True)
     starts_on = models.DateField()
     ends_on = models.DateField(null=True)
+    is_advance_billed = models.BooleanField(default=False, db_default=False)
     reason = models.CharField(max_length=500, blank=True)
     applied_by = models.CharField(max_length=200)
     applied_at = models.DateTimeField()

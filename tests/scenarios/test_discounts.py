@@ -275,6 +275,131 @@ def test_what_a_cancellation_gives_back_is_the_share_of_what_was_paid(tmp_path: 
     assert result["balances"]["acme"]["cash"] == "189.00"
 
 
+def test_a_fixed_amount_is_not_taken_twice_by_changes_on_the_first_day_of_a_period(
+    tmp_path: Path,
+) -> None:
+    result = played(
+        story(
+            *beginning("team"),
+            redeem("03-01", "FIX"),
+            do("03-01T10:00", "change_quantity", price="seats", quantity="3"),
+            do("03-01T11:00", "change_quantity", price="seats", quantity="5"),
+            at("03-02", "advance"),
+            coupons=[FIX],
+        ),
+        tmp_path,
+    )
+    # 31 in all: 28.18 stay with the fee, and what comes back of the seats goes on to the new ones.
+    assert documents(result) == [
+        [("base", "310.00", "28.18"), ("seats", "31.00", "2.82")],
+        [("seats", "-31.00", "-2.82"), ("seats", "93.00", "2.82")],
+        [("seats", "-93.00", "-2.82"), ("seats", "155.00", "2.82")],
+    ]
+
+
+def test_a_fixed_amount_redeemed_within_a_period_is_spent_by_its_arrears(tmp_path: Path) -> None:
+    result = played(
+        story(
+            *beginning("pro"),
+            redeem("03-05", "FIX"),
+            peak("03-06", "100"),
+            do("03-11", "change_plan", plan="big", when="now"),
+            at("04-01", "advance"),
+            coupons=[{**FIX, "periods": 1}],
+        ),
+        tmp_path,
+    )
+    # The fee was paid in full, so it comes back in full, and what takes its place is not discounted.
+    assert documents(result) == [
+        [("base", "310.00", "0.00")],
+        [("base", "-210.00", "0.00"), ("base", "420.00", "0.00")],
+        # 100 before the change; the peak of the days from the 11th on is 0.
+        [("peak", "100.00", "31.00"), ("base", "620.00", "0.00")],
+    ]
+
+
+def test_a_plan_s_minimum_counts_what_was_billed_ahead_before_the_coupon_as_it_was(
+    tmp_path: Path,
+) -> None:
+    result = played(
+        story(
+            *beginning("pro"),
+            redeem("03-05", "TENTH"),
+            peak("03-06", "10"),
+            at("04-01", "advance"),
+            coupons=[{**TENTH, "periods": 1}],
+            plans=[a_plan("pro", BASE, PEAK, minimum="300")],
+        ),
+        tmp_path,
+    )
+    # 310 were billed ahead, and 9 are left of 10: more than the minimum.
+    assert documents(result)[1] == [("peak", "10.00", "1.00"), ("base", "310.00", "0.00")]
+
+
+def test_no_more_comes_back_than_was_paid_where_a_coupon_follows_a_change_of_a_draft(
+    tmp_path: Path,
+) -> None:
+    told_story = story(
+        *beginning("pro"),
+        # The document of April waits for March's usage, and is a draft.
+        do("04-02", "change_plan", plan="small", when="now"),
+        redeem("04-02T12:00", "ALL"),
+        at("04-10", "advance"),
+        coupons=[{"code": "ALL", "type": "percentage", "value": "100", "periods": 1}],
+    )
+    told_story["grace"] = "PT72H"
+    result = played(told_story, tmp_path)
+    (note,) = result["credit_notes"]
+    # 29 of 30 days at 310 come back, 29 at 31 are charged.
+    assert note["total"] == "269.70"
+    assert documents(result) == [[("base", "310.00", "0.00")], [("base", "310.00", "0.00")]]
+
+
+@pytest.mark.parametrize("anchor", ["anniversary", "calendar"])
+def test_a_trial_that_is_ended_early_keeps_its_coupon_for_the_first_paid_period(
+    tmp_path: Path, anchor: str
+) -> None:
+    result = played(
+        story(
+            *beginning("trial", anchor=anchor),
+            redeem("03-02", "TENTH"),
+            do("03-04T10:00", "end_trial"),
+            at("05-09", "advance"),
+            coupons=[{**TENTH, "periods": 1}],
+        ),
+        tmp_path,
+    )
+    # 31 days from the 4th on, or 28 until the month ends.
+    first = ("310.00", "31.00") if anchor == "anniversary" else ("280.00", "28.00")
+    assert documents(result) == [
+        [("base", *first)],
+        [("base", "310.00", "0.00")],
+        [("base", "310.00", "0.00")],
+    ]
+
+
+def test_a_period_that_begins_paused_spends_a_fixed_amount_when_it_is_resumed(
+    tmp_path: Path,
+) -> None:
+    result = played(
+        story(
+            *beginning("pro"),
+            redeem("03-01", "FIX"),
+            do("03-21", "pause", when="now"),
+            do("04-11", "resume", when="now"),
+            peak("04-12", "100"),
+            at("05-01", "advance"),
+            coupons=[FIX],
+        ),
+        tmp_path,
+    )
+    # 20 of April's 30 days are 206.67; its usage has nothing left of the 31.
+    assert documents(result)[1:] == [
+        [("base", "206.67", "31.00")],
+        [("peak", "100.00", "0.00"), ("base", "310.00", "31.00")],
+    ]
+
+
 def test_a_price_that_a_change_leaves_alone_keeps_its_discount(tmp_path: Path) -> None:
     result = played(
         story(

@@ -21,6 +21,7 @@ from billing.subscriptions.domain import (
 )
 from billing.subscriptions.models import (
     Subscription,
+    SubscriptionDiscount,
     SubscriptionHolding,
     SubscriptionPause,
     SubscriptionPhase,
@@ -141,6 +142,7 @@ def write_decisions(decided: Sequence[Decided], *, asked: AskedChange, now: date
         row, decision = each.row, each.decision
         _write_holdings(row, each.before, decision.after, now=now)
         _write_pauses(row, each.before, decision.after, now=now)
+        _write_discount_days(row, each.before, decision.after)
         row.starts_on = decision.after.cadence.starts_on
         row.ends_at, row.next_boundary_at = decision.ends_at, decision.next_boundary_at
         if decision.has_ended:
@@ -240,6 +242,15 @@ def _write_pauses(row: Subscription, before: Contract, after: Contract, *, now: 
             if each not in kept
         ]
     )
+
+
+def _write_discount_days(row: Subscription, before: Contract, after: Contract) -> None:
+    """What was to begin after a trial begins with the day on which it was ended."""
+    for old, new in zip(before.discounts, after.discounts, strict=True):
+        if (old.starts_on, old.ends_on) != (new.starts_on, new.ends_on):
+            SubscriptionDiscount.objects.filter(
+                tenant_id=row.tenant_id, subscription=row, number=new.number
+            ).update(starts_on=new.starts_on, ends_on=new.ends_on)
 
 
 def change_entry(decided: Decided, asked: AskedChange, *, now: datetime, actor: str) -> audit.Entry:

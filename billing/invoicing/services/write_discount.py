@@ -44,6 +44,7 @@ def write_discount(
         periods=terms.periods,
         starts_on=held.starts_on,
         ends_on=held.ends_on,
+        is_advance_billed=held.is_advance_billed,
         reason=reason,
         applied_by=actor,
         applied_at=now,
