@@ -20,6 +20,7 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
         (
             (_("Tenants"), "tenants", "building", StaffAction.TENANTS_VIEW),
             (_("Plans"), "plans", "notebook", StaffAction.PLANS_VIEW),
+            (_("Coupons"), "coupons", "file-invoice", StaffAction.COUPONS_VIEW),
         ),
     ),
     (

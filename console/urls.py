@@ -14,6 +14,7 @@ from console.finance import (
 )
 from console.operations import gateways, meters, partitions, quarantine, runs
 from console.sales import (
+    coupons,
     migration,
     plan_comparison,
     plan_editor,
@@ -59,6 +60,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("invoices/<uuid:invoice_id>/pdf", invoices.invoice_pdf, name="invoice_pdf"),
     path("invoices/<uuid:invoice_id>/payment", payments.record, name="record_payment"),
     path("payments/", payments.payment_list, name="payments"),
+    path("coupons/", coupons.coupons, name="coupons"),
+    path("coupons/new/", coupons.new_coupon, name="new_coupon"),
+    path("coupons/<str:code>/retire", coupons.retire, name="retire_coupon"),
+    path("tenants/<str:tenant_key>/discounts/", coupons.tenant_discounts, name="discounts"),
     path("tax-rates/", taxes.rates, name="tax_rates"),
     path("tax-rates/new/", taxes.new_rate, name="new_tax_rate"),
     path("tenants/<str:tenant_key>/tax/", taxes.standing, name="tax_standing"),

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language
 
 from billing.estimates.considering import MOST_OFFERS
 from billing.estimates.queries import HeldNow, UsedMonth, held_now, used_months
+from billing.invoicing.discounts_taken import discounts_taken
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.queries import (
     newest_changes,
@@ -18,9 +20,12 @@ from billing.subscriptions.queries import (
 from kernel import clock
 from kernel.decimals import Exact
 from kernel.money import Money
+from kernel.period import local_day
+from kernel.zones import zone_named
 from portal.access import Here, member_page
 from portal.frame import page
 from tenants.permissions import MemberAction
+from ui.discounts import gives_text
 from ui.plan_terms import PlanSheet, plan_sheet
 
 _NEWEST_CHANGES: Final = 5
@@ -34,6 +39,7 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
     subscriptions = subscriptions_of(tenant_id=here.tenant_id)
     held = held_now(tenant_id=here.tenant_id, now=now)
     applied = held.applied if held is not None else None
+    here_zone = zone_named(subscriptions[0].timezone if subscriptions else "UTC")
     return page(
         request,
         here,
@@ -54,6 +60,12 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
         agreed=applied.overrides if applied is not None else (),
         **_others(here, held, now=now),
         held=held,
+        discounts=[
+            (each, gives_text(each.held.terms, language=get_language() or "en"))
+            for each in discounts_taken(tenant_id=here.tenant_id, today=local_day(now, here_zone))
+        ]
+        if any(each.discounts for each in subscriptions)
+        else [],
         changes=newest_changes(tenant_id=here.tenant_id, limit=_NEWEST_CHANGES),
         zone=subscriptions[0].timezone if subscriptions else "UTC",
     )

@@ -30,6 +30,7 @@ KINDS: Final = (
     ChangeKind.QUANTITY,
     ChangeKind.ADD,
     ChangeKind.REMOVE,
+    ChangeKind.COUPON,
     ChangeKind.CANCEL,
     ChangeKind.UNDO_CANCEL,
     ChangeKind.UNDO_CHANGE,

@@ -20,6 +20,8 @@ class StaffAction(StrEnum):
     PLANS_VIEW = "plans.view"
     PRICES_AGREE = "prices.agree"
     PLANS_CHANGE = "plans.change"
+    COUPONS_VIEW = "coupons.view"
+    COUPONS_CHANGE = "coupons.change"
     PLANS_MIGRATE = "plans.migrate"
     SUBSCRIPTIONS_CHANGE = "subscriptions.change"
     INVOICES_VIEW = "invoices.view"
@@ -62,6 +64,8 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.PLANS_VIEW: _ALL_STAFF,
     StaffAction.PRICES_AGREE: frozenset({StaffRole.SALES, StaffRole.ADMIN}),
     StaffAction.PLANS_CHANGE: frozenset({StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.COUPONS_VIEW: _ALL_STAFF,
+    StaffAction.COUPONS_CHANGE: frozenset({StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.PLANS_MIGRATE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.SUBSCRIPTIONS_CHANGE: frozenset(
         {StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}

@@ -65,6 +65,11 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "cohort_changed": _(
         "It would move %(subscriptions)s subscriptions and not %(seen)s; look at it again."
     ),
+    "coupon_not_found": _("There is no such coupon."),
+    "coupon_retired": _("This coupon is not given any more."),
+    "coupon_not_valid_yet": _("This coupon may be redeemed from %(day)s on."),
+    "coupon_expired": _("This coupon could be redeemed before %(day)s."),
+    "coupon_used_up": _("This coupon was redeemed as often as it may be."),
     "currency_mismatch": _(
         "The other version is in another currency; a subscription keeps its own."
     ),

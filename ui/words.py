@@ -61,6 +61,13 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "closed": (pgettext_lazy("day", "Closed"), Tone.NEUTRAL),
         "corrected": (_("Corrected"), Tone.WARNING),
     },
+    "coupon": {
+        "open": (pgettext_lazy("coupon", "Redeemable"), Tone.GOOD),
+        "planned": (_("Not yet"), Tone.ACTIVE),
+        "expired": (_("Expired"), Tone.WARNING),
+        "used_up": (_("Used up"), Tone.NEUTRAL),
+        "retired": (_("Retired"), Tone.NEUTRAL),
+    },
     "key": {
         "active": (pgettext_lazy("key", "Active"), Tone.GOOD),
         "expired": (_("Expired"), Tone.WARNING),
@@ -235,6 +242,11 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "month": _("Month"),
         "quarter": _("Quarter"),
         "year": _("Year"),
+    },
+    "discount_type": {
+        "percentage": _("Percentage"),
+        "fixed": _("Fixed amount"),
+        "usage": _("Free usage"),
     },
     "supply": {
         "domestic": _("Seller and tenant in the country"),

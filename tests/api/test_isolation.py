@@ -56,6 +56,7 @@ NOT_OWNED = {
     "gap_id",
     "certificate_id",
     "migration_id",
+    "code",
 }
 """Parts of addresses that name nothing of a tenant."""
 
@@ -89,6 +90,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "change_id": str(world.change_id),
         "gateway_key": "gw-1",
         "migration_id": str(run_id),
+        "code": "WELCOME20",
         "gap_id": str(run_id),
         "correction_id": str(run_id),
         "certificate_id": str(run_id),

@@ -93,6 +93,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.LATE_USAGE_SET,
         StaffAction.BALANCES_GRANT,
         StaffAction.PLANS_MIGRATE,
+        StaffAction.COUPONS_CHANGE,
         StaffAction.TAXES_CHANGE,
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,

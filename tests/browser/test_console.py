@@ -212,3 +212,24 @@ def test_subscriptions_are_moved_by_keyboard_after_a_look(sign_in: SignIn, world
     expect(page.get_by_role("status")).to_contain_text("The migration is started.")
     expect(page.locator("#migration-progress")).to_contain_text("Still waiting")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_a_coupon_is_made_and_retired_by_keyboard(
+    sign_in: SignIn, watch: Watch, world: World
+) -> None:
+    watch.expect(422)
+    page = sign_in(world.staff, width=375)
+    page.goto("/console/coupons/")
+    page.get_by_role("link", name="Make a coupon").press("Enter")
+    page.get_by_label("Code").fill("spring 10")
+    page.get_by_label("How much").fill("10")
+    page.keyboard.press("Enter")
+    expect(page.locator(".field-errors")).to_contain_text("is not a code")
+    page.get_by_label("Code").fill("spring10")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("SPRING10 is made")
+    page.get_by_role("button", name="Retire SPRING10").press("Enter")
+    page.get_by_role("button", name="Retire", exact=True).press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("SPRING10 is retired")
+    expect(page.locator("#list")).to_contain_text("Retired")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
