@@ -12,7 +12,7 @@ from console.finance import (
     payments,
     taxes,
 )
-from console.operations import gateways, meters, partitions, quarantine, runs
+from console.operations import gateways, ingest, meters, partitions, quarantine, runs
 from console.sales import (
     coupons,
     migration,
@@ -74,6 +74,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("corrections/", corrections.correction_list, name="corrections"),
     path("corrections/new/", corrections.new_correction, name="new_correction"),
     path("corrections/<uuid:correction_id>/", corrections.correction, name="correction"),
+    path("ingest/", ingest.ingest, name="ingest"),
     path("meters/", meters.meters, name="meters"),
     path("partitions/", partitions.partition_list, name="partitions"),
     path("gateways/", gateways.gateway_list, name="gateways"),

@@ -132,6 +132,7 @@ class Batch(models.Model):
                 condition=Q(rolled_up_at__isnull=True),
             ),
             models.Index(fields=["tenant_id", "-received_at"], name="metering_batch_recent"),
+            BrinIndex(fields=["received_at"], name="metering_batch_arrival"),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from kernel.dimensions import LONGEST_TEXT
@@ -175,6 +176,7 @@ class Correction(models.Model):
             models.Index(
                 fields=["tenant_id", "app_id", "meter", "day"], name="metering_correction_day"
             ),
+            BrinIndex(fields=["recorded_at"], name="metering_correction_time"),
         ]
 
     def __str__(self) -> str:
