@@ -94,6 +94,8 @@ def names_on_pages(world: World) -> dict[str, str]:
         "gap_id": str(run_id),
         "correction_id": str(run_id),
         "certificate_id": str(run_id),
+        "account": "receivable",
+        "currency": "CNY",
     }
 
 

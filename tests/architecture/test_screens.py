@@ -153,6 +153,8 @@ class Pages:
             "version": 1,
             "invoice_id": self.invoice.id,
             "run_id": self.run.id,
+            "account": "receivable",
+            "currency": "CNY",
         }
 
     def client(self, email: str) -> Client:
