@@ -151,7 +151,7 @@ def find_late(*, contracts: Mapping[UUID, Contract], lock: bool) -> dict[UUID, L
         users=[
             each
             for key, periods in late.items()
-            for each in users_to_count(contracts[key], [billed.period for billed in periods])
+            for each in users_to_count(contracts[key], _counted(contracts[key], periods))
         ],
     )
     return {
@@ -166,6 +166,11 @@ def find_late(*, contracts: Mapping[UUID, Contract], lock: bool) -> dict[UUID, L
         for key, periods in late.items()
         if key in found
     }
+
+
+def _counted(contract: Contract, periods: Sequence[BilledPeriod]) -> list[Period]:
+    counted = [each.counted(contract.cadence.zone) for each in periods]
+    return [period for period in counted if period is not None]
 
 
 def correction_counts(*, periods: Sequence[tuple[Contract, Period]]) -> list[int]:

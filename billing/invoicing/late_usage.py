@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import (
@@ -88,6 +89,13 @@ class BilledPeriod:
     last_day_usage: Mapping[UsageKey, Decimal] | None = None
     is_last_day_passed_on: bool = False
 
+    def counted(self, zone: ZoneInfo) -> Period | None:
+        """The days whose usage it bills; None where its only day was passed on."""
+        if not self.is_last_day_passed_on:
+            return self.period
+        first, last = self.period.first_day(zone), max(self.period.days(zone))
+        return Period.of_days(first, last, zone) if first < last else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjusted:
@@ -132,22 +140,17 @@ def _final_lines(
 ) -> list[DraftLine]:
     """What the final document owes. Where the last day was passed on the days before it remain, and
     their lines go by the names of those that billed it too."""
-    if not billed.is_last_day_passed_on:
-        return final_lines(
-            contract=contract, counted=billed.period, ended_at=billed.boundary_at, usage=usage
-        )
-    zone = contract.cadence.zone
-    first, last = billed.period.first_day(zone), max(billed.period.days(zone))
-    if first == last:
+    counted = billed.counted(contract.cadence.zone)
+    if counted is None:
         return []
-    counted = Period.of_days(first, last, zone)
     found = []
     for each in final_lines(
         contract=contract, counted=counted, ended_at=billed.boundary_at, usage=usage
     ):
         name = name_of(each.line)
         longer = name._replace(ends_at=billed.period.ends_at)
-        if name.ends_at == counted.ends_at and name not in lines and longer in lines:
+        is_cut = counted != billed.period and name.ends_at == counted.ends_at
+        if is_cut and name not in lines and longer in lines:
             whole = replace(each.line, period=Period(name.starts_at, longer.ends_at))
             each = replace(each, line=whole)
         found.append(each)

@@ -188,3 +188,34 @@ def test_leaving_at_midnight_passes_no_day_on(tmp_path: Path) -> None:
     ]
     (unused,) = result["credit_notes"]
     assert unused["total"] == "160.00"
+
+
+def test_different_users_are_counted_of_the_days_that_remain(tmp_path: Path) -> None:
+    def seen(when: str, *users: str) -> dict[str, Any]:
+        events = [
+            {"id": f"{when}-{user}", "time": f"2026-{when}:00+08:00", "user": user}
+            for user in users
+        ]
+        return at(when, "events", app="chat", events=events)
+
+    result = played(
+        a_story(
+            *beginning("users"),
+            seen("03-14T08:00", "ada", "bob"),
+            seen("03-15T08:00", "bob", "cyd"),
+            seen("03-16T08:00", "dee", "eve"),
+            cancel("03-16T12:00"),
+            subscribe("03-16T13:00", "users"),
+            seen("03-17T08:00", "dee"),
+            at("04-01", "advance"),
+            plans=[a_plan("users", {**PEAK, "period_aggregation": "distinct"})],
+        ),
+        tmp_path,
+    )
+
+    # Five until the 16th, of whom three before it; two from the 16th on.
+    assert [amounts(each) for each in result["invoices"]] == [
+        [("peak", "5.00")],
+        [("peak", "2.00")],
+    ]
+    assert [note["total"] for note in result["credit_notes"]] == ["2.00"]
