@@ -36,6 +36,7 @@ from metering.rollup.queries import (
     usage,
     usage_differences,
     usage_of_spans,
+    usage_series,
 )
 
 __all__ = [
@@ -73,5 +74,6 @@ __all__ = [
     "usage",
     "usage_differences",
     "usage_of_spans",
+    "usage_series",
     "usage_shown",
 ]

@@ -113,16 +113,14 @@ def load_usage(
 ) -> dict[UUID, Usage]:
     """Daily usage of many tenants, each over its own span, by tenant id; with the different `users`
     of days, where prices on them are rated. Two queries, three with such prices."""
-    usage: dict[UUID, dict[UsageKey, dict[date, Decimal]]] = defaultdict(dict)
+    usage: dict[UUID, dict[UsageKey, Mapping[date, Decimal]]] = defaultdict(dict)
     wanted = sorted(set(meters))
-    rows = metering.usage_of_spans(spans=spans, meters=wanted) if spans and wanted else []
-    if rows:
+    found = metering.usage_series(spans=spans, meters=wanted) if spans and wanted else []
+    if found:
         keys = app_keys([span.tenant_id for span in spans])
-        for row in rows:
-            by_day = usage[row.tenant_id].setdefault(
-                UsageKey(app=keys[row.app_id], meter=row.meter, kind=row.kind), {}
-            )
-            by_day[row.day] = row.value
+        for series in found:
+            key = UsageKey(app=keys[series.app_id], meter=series.meter, kind=series.kind)
+            usage[series.tenant_id][key] = series.values
         if users:
             return _with_users(usage, asked=users, apps=keys)
     return dict(usage)

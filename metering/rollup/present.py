@@ -5,8 +5,10 @@ what the pending batches would change is counted here from their events. Both ar
 statement: a batch that is folded meanwhile counts once, in one place or the other.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,8 +18,10 @@ from metering.meters.domain import ACTIVE_USERS, Meter, Sort, counting_rules
 from metering.meters.queries import find_meter, find_meters
 from metering.rollup.queries import (
     UsageRow,
+    UsageSeries,
     UserDays,
     different_users,
+    rows_of,
     usage,
     with_borrowed,
 )
@@ -118,13 +122,14 @@ def present_usage(
                 "gauges": text_array(meter.key for meter in wanted if meter.is_gauge),
             },
         )
-        rows = [
-            UsageRow(
-                tenant_id=tenant_id, app_id=app_id, meter=meter, kind=kind, day=day, value=value
-            )
-            for app_id, meter, kind, day, value in execution.fetchall()
-        ]
-    return with_borrowed(rows, wanted=wanted)
+        values: dict[tuple[UUID, str, str], dict[date, Decimal]] = defaultdict(dict)
+        for app_id, meter, kind, day, value in execution.fetchall():
+            values[app_id, meter, kind][day] = value
+    found = [
+        UsageSeries(tenant_id=tenant_id, app_id=app_id, meter=meter, kind=kind, values=by_day)
+        for (app_id, meter, kind), by_day in values.items()
+    ]
+    return rows_of(with_borrowed(found, wanted=wanted))
 
 
 def present_users(

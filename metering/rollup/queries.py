@@ -1,6 +1,6 @@
 """What roll-up keeps, read set-based: daily usage with its corrections, hours, months, a recount."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -59,6 +59,17 @@ class UserDays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsageSeries:
+    """The daily usage of one app, meter and combination of dimensions, by day."""
+
+    tenant_id: UUID
+    app_id: UUID
+    meter: str
+    kind: str
+    values: Mapping[date, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DifferentUsers:
     """The different identities of an app (None: of all the tenant's apps) in all the days together.
 
@@ -107,10 +118,31 @@ def usage(
 
 
 def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[UsageRow]:
+    """As `usage_series`, a row a day; ordered by tenant, app, meter, day, kind."""
+    return rows_of(usage_series(spans=spans, meters=meters))
+
+
+def rows_of(found: Iterable[UsageSeries]) -> list[UsageRow]:
+    """A row for each day of the series; ordered by tenant, app, meter, day, kind."""
+    rows = [
+        UsageRow(
+            tenant_id=series.tenant_id,
+            app_id=series.app_id,
+            meter=series.meter,
+            kind=series.kind,
+            day=day,
+            value=value,
+        )
+        for series in found
+        for day, value in series.values.items()
+    ]
+    return sorted(rows, key=lambda row: (row.tenant_id, row.app_id, row.meter, row.day, row.kind))
+
+
+def usage_series(*, spans: Sequence[Span], meters: Sequence[str]) -> list[UsageSeries]:
     """The daily usage of many tenants, each over its own days; days without usage are left out.
 
-    A tenant's spans become one, from the first day to the last. Ordered by tenant, app, meter, day,
-    kind. A meter that counts another's marks has its values, where none of its own was set. Counts
+    A tenant's spans become one, from the first day to the last. A meter that counts another's marks has its values, where none of its own was set. Counts
     what has been rolled up; a caller that must count everything committed calls `roll_up_pending`
     first. Raises Invalid `unknown_meter`.
     """
@@ -127,7 +159,10 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
                        AS asked (tenant_id, from_day, to_day)
                  GROUP BY tenant_id
             )
-            SELECT tenant_id, app_id, meter, kind, day, trim_scale(sum(value))
+            SELECT tenant_id, app_id, meter, kind,
+                   array_agg(day ORDER BY day), array_agg(value ORDER BY day)
+              FROM (
+            SELECT tenant_id, app_id, meter, kind, day, trim_scale(sum(value)) AS value
               FROM (
                 SELECT u.tenant_id, app_id, meter, kind, day, value
                   FROM metering_daily_usage u JOIN spans s ON u.tenant_id = s.tenant_id
@@ -139,7 +174,9 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
               ) AS parts
              GROUP BY tenant_id, app_id, meter, kind, day
             HAVING sum(value) <> 0 OR meter = ANY (%(gauges)s::text[])
-             ORDER BY tenant_id, app_id, meter, day, kind
+              ) AS days
+             GROUP BY tenant_id, app_id, meter, kind
+             ORDER BY tenant_id, app_id, meter, kind
             """,
             {
                 "tenants": plain_array(span.tenant_id for span in spans),
@@ -149,31 +186,48 @@ def usage_of_spans(*, spans: Sequence[Span], meters: Sequence[str]) -> list[Usag
                 "to": plain_array(span.to_day for span in spans),
             },
         )
-        rows = [
-            UsageRow(
-                tenant_id=tenant_id, app_id=app_id, meter=meter, kind=kind, day=day, value=value
+        found = [
+            UsageSeries(
+                tenant_id=tenant_id,
+                app_id=app_id,
+                meter=meter,
+                kind=kind,
+                values=dict(zip(days, values, strict=True)),
             )
-            for tenant_id, app_id, meter, kind, day, value in execution.fetchall()
+            for tenant_id, app_id, meter, kind, days, values in execution.fetchall()
         ]
-    return with_borrowed(rows, wanted=wanted)
+    return with_borrowed(found, wanted=wanted)
 
 
-def with_borrowed(rows: Sequence[UsageRow], *, wanted: Sequence[Meter]) -> list[UsageRow]:
-    """The rows of the wanted meters, from rows of these and of those whose marks they count: where
-    none of its own was set, a day has the value of the marks."""
+def with_borrowed(found: Sequence[UsageSeries], *, wanted: Sequence[Meter]) -> list[UsageSeries]:
+    """The series of the wanted meters, from series of these and of those whose marks they count: where
+    none of its own was set, a day has the value of the marks. A series has at least a day."""
     borrowing = [meter for meter in wanted if meter.marks != meter.key]
     if not borrowing:
-        return list(rows)
+        return list(found)
     keys = {meter.key for meter in wanted}
-    own = {(row.app_id, row.meter, row.day) for row in rows}
-    found = [row for row in rows if row.meter in keys]
+    own: dict[tuple[UUID, str], set[date]] = {}
+    for series in found:
+        own.setdefault((series.app_id, series.meter), set()).update(series.values)
+    kept = {
+        (series.app_id, series.meter, series.kind): series
+        for series in found
+        if series.meter in keys
+    }
     for meter in borrowing:
-        found += [
-            replace(row, meter=meter.key)
-            for row in rows
-            if row.meter == meter.marks and (row.app_id, meter.key, row.day) not in own
-        ]
-    return sorted(found, key=lambda row: (row.tenant_id, row.app_id, row.meter, row.day, row.kind))
+        for series in found:
+            if series.meter != meter.marks:
+                continue
+            set_outright = own.get((series.app_id, meter.key), set())
+            values = {day: value for day, value in series.values.items() if day not in set_outright}
+            if values:
+                its_own = kept.get((series.app_id, meter.key, series.kind))
+                kept[series.app_id, meter.key, series.kind] = replace(
+                    series,
+                    meter=meter.key,
+                    values=values if its_own is None else {**its_own.values, **values},
+                )
+    return list(kept.values())
 
 
 def tenants_by_usage(*, meter: str, from_day: date, to_day: date, parts: int) -> list[UUID]:

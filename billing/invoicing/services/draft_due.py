@@ -21,6 +21,7 @@ from kernel.errors import Conflict, DomainError
 from kernel.period import Period, local_day
 from metering.queries import Span
 from tenants.scope import system_scope
+from work.connections import cursor
 
 CHUNK = 200
 BOUNDARIES = 36
@@ -106,11 +107,7 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
             _move_on(row, contract, passed=due[row.id][-1].at)
         Invoice.objects.bulk_create(invoices, batch_size=1000)
         InvoiceLine.objects.bulk_create(lines, batch_size=1000)
-        Subscription.objects.bulk_update(
-            rows,
-            ["next_boundary_at", "plan_version", "status", "parked_code", "parked_detail"],
-            batch_size=500,
-        )
+        _store(rows)
         outcome.drafted = len(invoices)
         return outcome
 
@@ -123,6 +120,32 @@ def _move_on(row: Subscription, contract: Contract, *, passed: datetime) -> None
     ).plan_version_id
     if row.next_boundary_at is None:
         row.status = SubscriptionStatus.ENDED
+
+
+def _store(rows: Sequence[Subscription]) -> None:
+    """The subscriptions as they are now, in one statement."""
+    with cursor() as db:
+        db.execute(
+            """
+            UPDATE billing_subscription AS s
+               SET next_boundary_at = n.next_boundary_at, plan_version_id = n.plan_version_id,
+                   status = n.status, parked_code = n.parked_code, parked_detail = n.parked_detail
+              FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::uuid[], %s::text[],
+                          %s::text[], %s::text[])
+                   AS n(tenant_id, id, next_boundary_at, plan_version_id, status, parked_code,
+                        parked_detail)
+             WHERE s.tenant_id = n.tenant_id AND s.id = n.id
+            """,
+            [
+                [row.tenant_id for row in rows],
+                [row.id for row in rows],
+                [row.next_boundary_at for row in rows],
+                [row.plan_version_id for row in rows],
+                [str(row.status) for row in rows],
+                [row.parked_code for row in rows],
+                [row.parked_detail for row in rows],
+            ],
+        )
 
 
 def due_boundaries(row: Subscription, contract: Contract, *, at: datetime) -> list[Boundary]:
