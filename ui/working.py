@@ -244,10 +244,19 @@ class _Reading:
                 "share": working["proration"]
             }
         yield from self._discounts()
+        is_less = bool(working.get("discounts") or working.get("after_discounts"))
         if "maximum" in working and "exact" in working:
-            yield _("At most %(amount)s") % {"amount": self._price(working["maximum"])}
+            at_most = (
+                _("At most %(amount)s after discounts") if is_less else _("At most %(amount)s")
+            )
+            yield at_most % {"amount": self._price(working["maximum"])}
         if "minimum" in working and "exact" in working:
-            yield _("At least %(amount)s; missing to it: %(rest)s") % {
+            at_least = (
+                _("At least %(amount)s after discounts; missing to it: %(rest)s")
+                if is_less
+                else _("At least %(amount)s; missing to it: %(rest)s")
+            )
+            yield at_least % {
                 "amount": self._price(working["minimum"]),
                 "rest": self._price(working.get("true_up", "0")),
             }
@@ -258,7 +267,12 @@ class _Reading:
                 )
             }
         if "exact" in working:
-            yield _("Exactly %(exact)s, rounded half away from zero: %(amount)s") % {
+            exactly = (
+                _("Before discounts exactly %(exact)s, rounded half away from zero: %(amount)s")
+                if working.get("discounts")
+                else _("Exactly %(exact)s, rounded half away from zero: %(amount)s")
+            )
+            yield exactly % {
                 "exact": self._price(working["exact"]),
                 "amount": self._money(self.adjusts["rated"])
                 if self.adjusts

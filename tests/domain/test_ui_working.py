@@ -1,5 +1,6 @@
 """An invoice line opened up says what rating did, in both languages, whatever the price model."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from django.utils import translation
 
 from billing.catalog.domain import parse_plan
+from billing.rating.adjustments.discounts import Discount, DiscountType, PeriodDiscount
 from billing.rating.pipeline import rate_plan
 from billing.rating.terms import Timing
 from billing.rating.usage import UsageKey
@@ -29,6 +31,7 @@ def lines(
     *,
     served: Period = MARCH,
     days: dict[date, Decimal] = DAYS,
+    discounts: Sequence[PeriodDiscount] = (),
     **plan: Any,
 ) -> list[ShownLine]:
     """The shown lines of a plan with that one price over a March of 21 to 51 users."""
@@ -46,6 +49,7 @@ def lines(
             usage={UsageKey(app="chat", meter="dau"): days},
             apps=("chat",),
             timing=timing,
+            discounts=discounts,
         )
     ]
     return [
@@ -59,13 +63,16 @@ def lines(
                 quantity=line.quantity,
                 unit_price=line.unit_price,
                 amount=line.amount,
-                discount=Money.zero("CNY"),
+                discount=line.discount,
                 tax=Money.zero("CNY"),
                 period=line.period,
                 plan_key="p",
                 plan_version=3,
                 plan_effective_from=None,
-                explanation=line.explanation,
+                explanation={
+                    **line.explanation,
+                    "discounts": [each.told() for each in line.discounts],
+                },
             )
         )
         for position, line in enumerate(rated, start=1)
@@ -158,6 +165,36 @@ def test_minimum_of_a_price_and_of_a_plan() -> None:
         bound, _ = lines({"model": "flat", "amount": "10"}, minimum="25")
     assert bound.title == "Up to the plan's minimum"
     assert bound.bounded == (("one", "CN¥10.00"),)
+
+
+def test_bounds_follow_discounts_and_say_so() -> None:
+    discounts = [
+        PeriodDiscount(
+            id=str(number),
+            name=name,
+            discount=Discount(type=kind, value=Decimal(value), keys=frozenset({"one"})),
+        )
+        for number, (name, kind, value) in enumerate(
+            [
+                ("Tenth", DiscountType.PERCENTAGE, "10"),
+                ("Start", DiscountType.USAGE, "11"),
+            ]
+        )
+    ]
+    price = {**DAU, "model": "per_unit", "unit_price": "1", "included": "1", "maximum": "30"}
+    with translation.override("en"):
+        (line,) = lines(price, discounts=discounts)
+    # 51 less 1 included, 11 free and a tenth of the 39 left is 35.10: 30 may be asked.
+    assert line.steps == (
+        "Highest day: 51 on Mar 31, 2026",
+        "1 of it included, so 50 to be paid for",
+        "50 × CN¥1.00 = CN¥50.00",
+        "Discount Start (11 free): CN¥11.00 off",
+        "Discount Tenth (10 %): CN¥3.90 off",
+        "At most CN¥30.00 after discounts",
+        "Before discounts exactly CN¥44.90, rounded half away from zero: CN¥44.90",
+        "Less discounts of CN¥14.90: CN¥30.00",
+    )
 
 
 def test_deciding_day_is_marked() -> None:

@@ -525,6 +525,21 @@ def test_an_agreed_discount_needs_no_coupon_and_ends_with_the_period(tmp_path: P
     ]
 
 
+def test_a_discount_that_is_ended_on_trial_never_counts(tmp_path: Path) -> None:
+    result = played(
+        story(
+            *beginning("trial"),
+            redeem("03-02", "TENTH"),
+            do("03-04", "end_discount", discount=1),
+            at("03-09", "advance"),
+            coupons=[TENTH],
+        ),
+        tmp_path,
+    )
+    # 24 of 31 days, from the 8th on.
+    assert documents(result) == [[("base", "240.00", "0.00")]]
+
+
 def test_the_same_story_gives_the_same_bytes(tmp_path: Path) -> None:
     told_twice = [
         told(

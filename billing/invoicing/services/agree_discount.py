@@ -88,11 +88,11 @@ def end_discount(*, tenant_id: UUID, number: int, reason: str, now: datetime, ac
             "discount_not_found", f"The subscription has no discount {number}.", field="discount"
         )
     cadence = contract.cadence
-    day = max(local_day(now, cadence.zone), cadence.starts_on)
-    running = cadence.period_of(day).served
+    day = local_day(now, cadence.zone)
     ends_on = held.starts_on
-    if held.covers(running.first_day(cadence.zone)) or held.starts_on <= day:
-        ends_on = running.end_day(cadence.zone)
+    # On trial no period runs, and none was promised it yet.
+    if held.starts_on <= day:
+        ends_on = cadence.period_of(day).served.end_day(cadence.zone)
     if held.ends_on is not None and held.ends_on <= ends_on:
         raise Conflict(
             "discount_ended", f"{held.terms.name} ends by then already.", field="discount"
