@@ -23,6 +23,7 @@ from billing.ledger.queries import (
     first_drift,
     first_imbalance,
 )
+from billing.ledger.recognition import first_deferral_drift
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.queries import SubscriptionRow, subscriptions_of
@@ -95,7 +96,8 @@ def result_document(*, at: datetime, currency: str) -> dict[str, Any]:
         ],
         "ledger_balanced": first_imbalance() is None
         and first_drift() is None
-        and first_balance_drift() is None,
+        and first_balance_drift() is None
+        and first_deferral_drift() is None,
     }
 
 
