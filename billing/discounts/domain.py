@@ -32,6 +32,12 @@ class DiscountTerms:
     periods: int | None = None
     coupon: str = ""
 
+    @property
+    def is_by_period(self) -> bool:
+        """Whether it is worth so much a period, or for so many: what a period is then matters, and a
+        change to another interval ends it. A percentage until further notice goes on."""
+        return self.periods is not None or self.discount.type is not DiscountType.PERCENTAGE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldDiscount:

@@ -32,7 +32,7 @@ from billing.rating.usage import Stretches, Usage
 from billing.subscriptions.domain import Boundary, Cadence, Holding, Pause, ServicePeriod
 from billing.taxes.domain.rules import NO_TAX, LineTax, Taxing
 from kernel.money import Money
-from kernel.period import Period, local_day, local_midnight
+from kernel.period import Interval, Period, local_day, local_midnight
 
 DEFAULT_GRACE = timedelta(hours=24)
 """How long a draft that bills usage waits for late events (contract section 2)."""
@@ -141,8 +141,21 @@ class Contract:
         advance."""
         if not self.discounts:
             return ()
-        first_day = served.first_day(self.cadence.zone)
-        return offered(self.discounts, first_day=first_day, in_advance=in_advance)
+        zone = self.cadence.zone
+        first_day, end_day = served.first_day(zone), served.end_day(zone)
+        return tuple(
+            each
+            for each in offered(self.discounts, first_day=first_day, in_advance=in_advance)
+            if (each.held.ends_on is None or end_day <= each.held.ends_on)
+            and (
+                not each.held.terms.is_by_period
+                or self._interval_on(each.held.starts_on) == self._interval_on(first_day)
+            )
+        )
+
+    def _interval_on(self, day: date) -> tuple[Interval, int]:
+        terms = self.version_on(day).terms
+        return terms.interval, terms.interval_count
 
     def version_on(self, day: date) -> HeldVersion:
         """The version that holds on a local day; before the first one's day, the first."""

@@ -540,6 +540,56 @@ def test_a_discount_that_is_ended_on_trial_never_counts(tmp_path: Path) -> None:
     assert documents(result) == [[("base", "240.00", "0.00")]]
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "coupon"),
+    [
+        ("pro", "yearly", {**TENTH, "periods": 1}),
+        ("pro", "yearly", {**TENTH, "periods": 3}),
+        ("yearly", "pro", {**FIX, "periods": 1}),
+        ("yearly", "pro", FIX),
+    ],
+)
+def test_a_discount_by_the_period_ends_with_the_interval(
+    tmp_path: Path, first: str, other: str, coupon: dict[str, Any]
+) -> None:
+    yearly = {**a_plan("yearly", {**BASE, "amount": "3650"}), "interval": "year"}
+    result = played(
+        story(
+            *beginning(first),
+            redeem("03-01", coupon["code"]),
+            do("03-11", "change_plan", plan=other, when="now"),
+            at("05-02", "advance"),
+            coupons=[coupon],
+            plans=[PRO, yearly],
+        ),
+        tmp_path,
+    )
+    later: list[dict[str, Any]] = [*result["invoices"][1:], *result["credit_notes"]]
+    assert result["invoices"][0]["discount_total"] != "0.00"
+    charges = [
+        line for document in later for line in document["lines"] if line.get("kind") == "recurring"
+    ]
+    assert charges
+    assert {line["discount"] for line in charges} == {"0.00"}
+
+
+def test_a_percentage_until_further_notice_goes_on_under_another_interval(tmp_path: Path) -> None:
+    yearly = {**a_plan("yearly", {**BASE, "amount": "3650"}), "interval": "year"}
+    result = played(
+        story(
+            *beginning("pro"),
+            redeem("03-01", "TENTH"),
+            do("03-11", "change_plan", plan="yearly", when="now"),
+            at("03-12", "advance"),
+            coupons=[TENTH],
+            plans=[PRO, yearly],
+        ),
+        tmp_path,
+    )
+    charge = next(line for line in result["invoices"][1]["lines"] if line["amount"][0] != "-")
+    assert charge["discount"] == f"{float(charge['amount']) / 10:.2f}"
+
+
 def test_the_same_story_gives_the_same_bytes(tmp_path: Path) -> None:
     told_twice = [
         told(
