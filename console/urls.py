@@ -16,6 +16,7 @@ from console.finance import (
 from console.operations import gateways, ingest, meters, partitions, quarantine, runs
 from console.sales import (
     coupons,
+    first_plan,
     migration,
     plan_comparison,
     plan_editor,
@@ -36,6 +37,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tenants/<str:tenant_key>/terms/", terms.terms, name="terms"),
     path("tenants/<str:tenant_key>/balance/", balance.balance, name="balance"),
     path("tenants/<str:tenant_key>/balance/grant/", balance.grant, name="grant"),
+    path("tenants/<str:tenant_key>/plan/", first_plan.first_plan, name="first_plan"),
     path("tenants/<str:tenant_key>/change/", subscription.change, name="change_subscription"),
     path(
         "tenants/<str:tenant_key>/changes/<uuid:change_id>/",

@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.listings import invoice_rows, receivables
+from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.queries import plans_of_tenants, subscriptions_of
 from console.access import StaffRequest, staff_page
 from console.finance.invoices import INVOICE_COLUMNS
@@ -151,6 +152,7 @@ def tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
             (each, plan_name(each.document, language=language), each.period_at(now))
             for each in subscriptions
         ],
+        holds_plan=any(each.status is SubscriptionStatus.ACTIVE for each in subscriptions),
         invoices=Table(
             columns=tuple(
                 column for column in INVOICE_COLUMNS if column.key not in {"tenant", "due"}
