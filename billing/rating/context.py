@@ -121,7 +121,7 @@ def seconds_of_days(periods: tuple[Period, ...], zone: ZoneInfo) -> Mapping[date
     lengths: dict[date, int] = {}
     for period in periods:
         for day in period.days(zone):
-            part = Period.of_days(day, day + _ONE_DAY, zone).intersection(period)
-            if part is not None:
-                lengths[day] = lengths.get(day, 0) + part.duration // _SECOND
+            whole = Period.of_days(day, day + _ONE_DAY, zone)
+            counted = min(whole.ends_at, period.ends_at) - max(whole.starts_at, period.starts_at)
+            lengths[day] = lengths.get(day, 0) + counted // _SECOND
     return lengths

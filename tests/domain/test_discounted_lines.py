@@ -30,7 +30,7 @@ from billing.rating.context import HeldPart, counted_stretches, rating_context, 
 from billing.rating.lines import LineKind, RatedLine
 from billing.rating.pipeline import rate_plan
 from billing.rating.proration import DayCount
-from billing.rating.terms import PlanTerms, Timing
+from billing.rating.terms import PlanTerms, TaxTerms, Timing
 from billing.rating.usage import Usage, UsageKey
 from kernel.errors import Invalid
 from kernel.ids import new_id
@@ -340,6 +340,8 @@ def test_a_metered_add_on_counts_the_days_on_which_it_is_held() -> None:
     )
     assert line.amount == Money(500, "CNY")
     assert line.explanation["proration"] == "5/31"
+    # On no day: nothing.
+    assert rated(plan(add_on), usage=used({1: "1"}), parts=parts[:1]) == []
 
 
 def test_parts_that_meet_are_one_stretch() -> None:
@@ -352,6 +354,13 @@ def test_parts_that_meet_are_one_stretch() -> None:
         (date(2026, 3, 1), date(2026, 3, 8)),
         (date(2026, 3, 10), date(2026, 3, 12)),
     )
+
+
+def test_a_line_of_the_plan_itself_says_nothing_of_tax_of_its_own() -> None:
+    terms = plan({**PEAK, "tax_percent": "6"})
+    assert terms.says_tax
+    assert terms.tax_of("peak") == TaxTerms(percent=Decimal(6))
+    assert terms.tax_of("plan:minimum") == TaxTerms()
 
 
 def test_a_context_that_is_not_narrowed_stays_itself() -> None:
