@@ -11,6 +11,7 @@ from billing.discounts.models import Coupon
 from billing.discounts.queries import redeemable
 from billing.invoicing.new_discounts import already_used
 from billing.subscriptions.models import Subscription, SubscriptionDiscount
+from work.connections import current_alias
 
 _ONCE_A_TENANT = "billing_coupon_once_a_tenant"
 
@@ -50,7 +51,7 @@ def write_discount(
         applied_at=now,
     )
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=current_alias()):
             discount.save(force_insert=True)
     except IntegrityError as error:
         if _ONCE_A_TENANT in str(error):

@@ -262,17 +262,7 @@ class _Player:
             )
 
     @_do.register
-    def _(self, action: Change) -> None:
-        with system_scope(purpose="scenario", actor=ACTOR):
-            change_subscription(
-                tenant_id=_tenant(action.tenant).id,
-                asked=action.asked,
-                now=self._now,
-                actor=ACTOR,
-            )
-
-    @_do.register
-    def _(self, action: RedeemCoupon) -> None:
+    def _(self, action: Change | RedeemCoupon) -> None:
         with system_scope(purpose="scenario", actor=ACTOR):
             change_subscription(
                 tenant_id=_tenant(action.tenant).id,
