@@ -89,7 +89,7 @@ def test_what_is_issued_meanwhile_is_settled(
 ) -> None:
     """Finalising has rated the draft by the old plan, and the change comes before it is issued."""
     is_rated, may_go = threading.Event(), threading.Event()
-    rewrite = finalize_due._rewrite_changed
+    rewrite = finalize_due._rewrite
 
     def paused(rated: Any) -> None:
         is_rated.set()
@@ -100,7 +100,7 @@ def test_what_is_issued_meanwhile_is_settled(
         with system_scope(purpose="test"):
             change_subscription(tenant_id=acme.id, asked=asked, now=NOON, actor="test")
 
-    monkeypatch.setattr(finalize_due, "_rewrite_changed", paused)
+    monkeypatch.setattr(finalize_due, "_rewrite", paused)
     finalising = in_thread(lambda: finalize_due.finalize_due(at=GRACE_OVER, finalize=True))
     assert is_rated.wait(timeout=30)
     changing = in_thread(change)

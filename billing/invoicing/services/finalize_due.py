@@ -3,29 +3,22 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
-from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome
-from billing.invoicing.drafting import Contract, Draft, draft_document
-from billing.invoicing.late_periods import (
-    Late,
-    correction_counts,
-    find_late,
-    settlement_rows,
-)
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
+from billing.invoicing.drafting import Contract, draft_document
+from billing.invoicing.late_periods import correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.lines import content_hash, line_rows
-from billing.invoicing.models import Invoice, InvoiceLine, LateUsage
+from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.services.draft_due import Parked, ended_periods, usage_span
-from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
-from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.services.finalize_rated import Rated, finalize_rated
 from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
 from kernel.errors import Conflict, DomainError
 from kernel.period import Period
-from metering import queries as metering
 from tenants.scope import system_scope
 
 CHUNK = 200
@@ -43,17 +36,6 @@ class Finalized:
     parked: list[Parked] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     last: tuple[datetime, UUID] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rated:
-    invoice: Invoice
-    contract: Contract
-    draft: Draft
-    changed: bool
-    corrections: int
-    late: Late | None
-    """The late usage that the document settles; None where it is no subscription's next invoice."""
 
 
 def finalize_due(
@@ -79,30 +61,16 @@ def finalize_due(
         if not invoices:
             return outcome
         outcome.last = (invoices[-1].finalize_at, invoices[-1].id)
-        rated = _rate(invoices, outcome)
-        _rewrite_changed(rated)
-        outcome.refreshed = sum(each.changed for each in rated)
-        closed = metering.closed_until(tenant_ids=list({each.contract.tenant_id for each in rated}))
-        ready = [each for each in rated if finalize and _is_ready(each, at=at, closed=closed)]
-        outcome.waiting = len(rated) - len(ready)
-        _keep_counts(ready)
-        issued = [each for each in ready if not each.draft.is_empty]
-        empty = [each.invoice.id for each in ready if each.draft.is_empty]
-        Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
-        outcome.empty = len(empty)
-        owing = [each for each in issued if each.draft.total.minor >= 0]
-        issue_documents(
-            documents=[Issuable(invoice=each.invoice, draft=each.draft) for each in owing], at=at
-        )
-        for each in issued:
-            if each.draft.total.minor < 0:
-                issue_as_credit_note(
-                    invoice=each.invoice, draft=each.draft, now=at, actor="billing_run"
-                )
-        _settle_late(ready, at=at)
-        outcome.finalized = len(issued)
-        for each in issued:
-            outcome.totals[each.draft.currency] += each.draft.total.minor
+        rated, changed = _rate(invoices, outcome)
+        _rewrite(changed)
+        outcome.refreshed = len(changed)
+        if not finalize:
+            outcome.waiting = len(rated)
+            return outcome
+        done = finalize_rated(rated=rated, at=at)
+        outcome.finalized, outcome.empty = done.finalized, done.empty
+        outcome.waiting = done.waiting
+        outcome.totals = done.totals
         return outcome
 
 
@@ -128,7 +96,9 @@ def _take(
     return list(drafts[:CHUNK])
 
 
-def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
+def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated], list[Rated]]:
+    """The drafts rated anew, and those of them that say something else now. What can't be rated is
+    parked."""
     subscriptions = {
         invoice.subscription_id: invoice.subscription
         for invoice in invoices
@@ -159,7 +129,7 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
             for each in users_to_count(contract, ended_periods([boundary]))
         ],
     )
-    rated = []
+    rated, changed = [], []
     for (invoice, contract, boundary), corrections in zip(work, counts, strict=True):
         of_subscription = late.get(contract.subscription_id)
         try:
@@ -186,22 +156,20 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> list[_Rated]:
                 parked_code=error.code, parked_detail=error.message
             )
             continue
-        changed = content_hash(draft) != bytes(invoice.content_hash or b"")
-        rated.append(
-            _Rated(
-                invoice=invoice,
-                contract=contract,
-                draft=draft,
-                changed=changed,
-                corrections=corrections,
-                late=of_subscription if adjusted else None,
-            )
+        each = Rated(
+            invoice=invoice,
+            contract=contract,
+            draft=draft,
+            corrections=corrections,
+            late=of_subscription if adjusted else None,
         )
-    return rated
+        rated.append(each)
+        if content_hash(draft) != bytes(invoice.content_hash or b""):
+            changed.append(each)
+    return rated, changed
 
 
-def _rewrite_changed(rated: Sequence[_Rated]) -> None:
-    changed = [each for each in rated if each.changed]
+def _rewrite(changed: Sequence[Rated]) -> None:
     if not changed:
         return
     InvoiceLine.objects.filter(invoice_id__in=[each.invoice.id for each in changed]).delete()
@@ -227,41 +195,3 @@ def _rewrite_changed(rated: Sequence[_Rated]) -> None:
         ["subtotal_minor", "discount_minor", "tax_minor", "total_minor", "content_hash"],
         batch_size=500,
     )
-
-
-def _keep_counts(ready: Sequence[_Rated]) -> None:
-    """How many corrections each document knows of, before it is frozen."""
-    counted = [each for each in ready if each.corrections != each.invoice.corrections_counted]
-    for each in counted:
-        each.invoice.corrections_counted = each.corrections
-    Invoice.objects.bulk_update(
-        [each.invoice for each in counted], ["corrections_counted"], batch_size=500
-    )
-
-
-def _settle_late(ready: Sequence[_Rated], *, at: datetime) -> None:
-    LateUsage.objects.bulk_create(
-        [
-            row
-            for each in ready
-            if each.late is not None
-            for row in settlement_rows(
-                late=each.late,
-                adjusted=each.late.adjusted,
-                document=each.invoice,
-                outcome=LateUsageOutcome.ADJUSTED,
-                now=at,
-            )
-        ],
-        batch_size=500,
-    )
-
-
-def _is_ready(each: _Rated, *, at: datetime, closed: dict[UUID, date]) -> bool:
-    if each.invoice.finalize_at > at:
-        return False
-    if not each.draft.waits_for_usage:
-        return True
-    until = closed.get(each.contract.tenant_id)
-    end_day = each.draft.period.end_day(each.contract.cadence.zone)
-    return until is not None and until >= end_day

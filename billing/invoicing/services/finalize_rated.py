@@ -1,0 +1,118 @@
+"""Finalise drafts that were just rated: those that are ready get their number, are posted and announced.
+
+The one end of both ways to a document: of a draft that lived through its grace, and of one whose grace
+was over when its boundary was first seen.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from uuid import UUID
+
+from billing.invoicing.domain import InvoiceStatus, LateUsageOutcome
+from billing.invoicing.drafting import Contract, Draft
+from billing.invoicing.late_periods import Late, settlement_rows
+from billing.invoicing.models import Invoice, LateUsage
+from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
+from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from metering import queries as metering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """A draft's row, as it is stored with its lines, and what it comes to.
+
+    The row's tenant and subscription are loaded. `corrections` is how many its period's days had before
+    its usage was read.
+    """
+
+    invoice: Invoice
+    contract: Contract
+    draft: Draft
+    corrections: int
+    late: Late | None = None
+    """The late usage that the document settles; None where it is no subscription's next invoice."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What became of the drafts; `totals` are those of the final ones, in minor units by currency."""
+
+    finalized: int = 0
+    empty: int = 0
+    waiting: int = 0
+    totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
+    """Finalise those of the drafts whose grace is over at `at` and whose days are closed, in their order
+    and in the caller's scope; the others stay as they are.
+
+    Documents are issued as of `at`. They get their numbers last, so that the series is held for a moment
+    only. One whose lines are all zero is not issued: it becomes void and gets no number. One that comes
+    out negative, for what late usage gives back, is issued as a credit note.
+    """
+    closed = metering.closed_until(tenant_ids=list({each.contract.tenant_id for each in rated}))
+    ready = [each for each in rated if _is_ready(each, at=at, closed=closed)]
+    _keep_counts(ready)
+    issued = [each for each in ready if not each.draft.is_empty]
+    empty = [each.invoice.id for each in ready if each.draft.is_empty]
+    if empty:
+        Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
+    issue_documents(
+        documents=[
+            Issuable(invoice=each.invoice, draft=each.draft)
+            for each in issued
+            if each.draft.total.minor >= 0
+        ],
+        at=at,
+    )
+    for each in issued:
+        if each.draft.total.minor < 0:
+            issue_as_credit_note(
+                invoice=each.invoice, draft=each.draft, now=at, actor="billing_run"
+            )
+    _settle_late(ready, at=at)
+    outcome = Outcome(finalized=len(issued), empty=len(empty), waiting=len(rated) - len(ready))
+    for each in issued:
+        outcome.totals[each.draft.currency] += each.draft.total.minor
+    return outcome
+
+
+def _is_ready(each: Rated, *, at: datetime, closed: Mapping[UUID, date]) -> bool:
+    if each.invoice.finalize_at > at:
+        return False
+    if not each.draft.waits_for_usage:
+        return True
+    until = closed.get(each.contract.tenant_id)
+    end_day = each.draft.period.end_day(each.contract.cadence.zone)
+    return until is not None and until >= end_day
+
+
+def _keep_counts(ready: Sequence[Rated]) -> None:
+    """How many corrections each document knows of, before it is frozen."""
+    counted = [each for each in ready if each.corrections != each.invoice.corrections_counted]
+    for each in counted:
+        each.invoice.corrections_counted = each.corrections
+    Invoice.objects.bulk_update(
+        [each.invoice for each in counted], ["corrections_counted"], batch_size=500
+    )
+
+
+def _settle_late(ready: Sequence[Rated], *, at: datetime) -> None:
+    LateUsage.objects.bulk_create(
+        [
+            row
+            for each in ready
+            if each.late is not None
+            for row in settlement_rows(
+                late=each.late,
+                adjusted=each.late.adjusted,
+                document=each.invoice,
+                outcome=LateUsageOutcome.ADJUSTED,
+                now=at,
+            )
+        ],
+        batch_size=500,
+    )
