@@ -83,6 +83,17 @@ def test_what_was_taken_is_counted() -> None:
     assert sorted(stored_usage(tenant.id).values()) == [2, 6]
 
 
+def test_an_offset_that_the_database_does_not_read_is_an_instant_all_the_same() -> None:
+    key = a_key(a_tenant())
+    events = [message("1"), message("2", time="2026-03-01T15:30:00+23:30")]
+    assert answer(post(key, events)) == (2, 0, [])
+    with system_scope(purpose="test"):
+        assert {each.occurred_at for each in stored_events()} == {
+            NOW,
+            NOW - timedelta(hours=8),
+        }
+
+
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
 def test_bodies_may_be_compressed(coding: str) -> None:
     key = a_key(a_tenant())

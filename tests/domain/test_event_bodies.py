@@ -4,6 +4,7 @@ import gzip
 import json
 import resource
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import zstandard
 
 from kernel.errors import Invalid
+from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import (
     BodyTooLarge,
     Media,
@@ -215,3 +217,44 @@ def test_ten_thousand_events_are_the_most(media: Media) -> None:
     with pytest.raises(BodyTooLarge) as caught:
         decoded_events(body(10_001), media=media)
     assert caught.value.code == "too_many_events"
+
+
+@pytest.mark.parametrize(
+    ("media", "begin", "item", "end"),
+    [
+        (Media.JSON, b"[", b"1,", b"1]"),
+        (Media.JSON, b"[", b"{},", b"{}]"),
+        (Media.JSON, b" [", b"NaN,", b"1]"),
+        (Media.LINES, b"", b"1\n", b"1"),
+    ],
+)
+def test_millions_of_items_are_refused_in_little_memory(
+    media: Media, begin: bytes, item: bytes, end: bytes
+) -> None:
+    body = begin + item * (limits.MOST_WIRE_BYTES // len(item) - 4) + end
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLarge) as caught:
+            decoded_events(body, media=media)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.code == "too_many_events"
+    assert peak < 4 * limits.MOST_WIRE_BYTES
+
+
+def test_an_event_of_very_many_values_is_read_beside_others() -> None:
+    # More commas than the items of any list may have: the way that counts items one by one.
+    many = b'{"id":"0","data":{"list":[' + b",".join([b"1"] * 30_000) + b"]}}"
+    body = b"[" + b",".join([many] * 12) + b', {"id": NaN}, {"id": "2"}]'
+    events = decoded_events(body, media=Media.JSON)
+    assert codes(events) == [""] * 12 + ["bad_json", ""]
+    assert len(events[0]["data"]["list"]) == 30_000
+    with pytest.raises(Invalid) as caught:
+        decoded_events(body[:-1], media=Media.JSON)
+    assert caught.value.code == "malformed_json"
+
+
+def test_blank_lines_are_no_events_however_many() -> None:
+    body = b'{"id":"1"}\r\n' + b" \n" * 300_000 + b'{"id":"2"}'
+    assert codes(decoded_events(body, media=Media.LINES)) == ["", ""]

@@ -30,8 +30,13 @@ _ZLIB_OUTPUT_BYTES: Final = 256 * 1024
 
 _JSON: Final = msgspec.json.Decoder()
 _JSON_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_AS_IT_IS: Final = msgspec.json.Decoder(msgspec.Raw)
+"""Looks whether a text is JSON and makes nothing of it."""
 _LENIENT: Final = json.JSONDecoder(strict=False)
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
+_LINE: Final = re.compile(rb"\S[^\n]*")
+_MOST_COMMAS: Final = 32 * limits.MOST_EVENTS
+"""So many items may be read at once and counted afterwards; an event has about eight commas of its own."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -187,7 +192,7 @@ def decoded_events(body: bytes, *, media: Media) -> list[Any]:
         raise Invalid("empty_body", "The body is empty; send at least one event.")
     raws: Sequence[bytes | memoryview]
     if media is Media.LINES:
-        raws = [line for line in body.split(b"\n") if line and not line.isspace()]
+        raws = _lines(body)
     else:
         is_list = body.lstrip()[:1] == b"["
         if media is Media.CLOUDEVENT and is_list:
@@ -199,11 +204,6 @@ def decoded_events(body: bytes, *, media: Media) -> list[Any]:
         if not is_list:
             return [_only_event(body)]
         raws = _items(body)
-    if len(raws) > limits.MOST_EVENTS:
-        raise BodyTooLarge(
-            "too_many_events",
-            f"The body holds {len(raws)} events; at most {limits.MOST_EVENTS} are taken at once.",
-        )
     return [decoded_event(bytes(raw)) for raw in raws]
 
 
@@ -238,7 +238,7 @@ def decoded_event(raw: bytes) -> Any:
 def _only_event(body: bytes) -> Any:
     """The one event that is the whole body; it has no neighbours, so its faults are the body's."""
     try:
-        msgspec.json.decode(body, type=msgspec.Raw)
+        _AS_IT_IS.decode(body)
     except RecursionError:
         raise _body_too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -249,24 +249,45 @@ def _only_event(body: bytes) -> Any:
     return content
 
 
+def _lines(body: bytes) -> list[bytes]:
+    """The lines that hold something. No more are taken apart than are allowed."""
+    lines: list[bytes] = []
+    for line in _LINE.finditer(body):
+        if len(lines) == limits.MOST_EVENTS:
+            raise _too_many()
+        lines.append(line[0])
+    return lines
+
+
 def _items(body: bytes) -> list[bytes | memoryview]:
     """The items of a JSON list, undecoded."""
+    fault: Exception
     try:
-        return [memoryview(raw) for raw in _JSON_LIST.decode(body)]
+        if body.count(b",") <= _MOST_COMMAS:
+            raws = _JSON_LIST.decode(body)
+            if len(raws) > limits.MOST_EVENTS:
+                raise _too_many()
+            return [memoryview(raw) for raw in raws]
+        # An object for each of millions of items would take a hundred times the body: only whether
+        # this is JSON is found out here, and the items are taken one by one.
+        _AS_IT_IS.decode(body)
     except RecursionError:
         raise _body_too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        items = _items_leniently(body)
-        if items is None:
-            raise _malformed(error) from None
-        return items
+        fault = error
+    else:
+        fault = ValueError("not a list")
+    items = _items_leniently(body)
+    if items is None:
+        raise _malformed(fault) from None
+    return items
 
 
 def _items_leniently(body: bytes) -> list[bytes | memoryview] | None:
     """The items of a list of which one holds NaN, a control character or half a surrogate pair.
 
     Only finds where each ends, so that this one is rejected and its neighbours are not. None where
-    the list itself is broken.
+    the list itself is broken. Raises BodyTooLarge `too_many_events`.
     """
     # One character a byte: JSON's structure is ASCII, what lies in strings doesn't matter here.
     text = body.decode("latin-1")
@@ -275,11 +296,13 @@ def _items_leniently(body: bytes) -> list[bytes | memoryview] | None:
     try:
         while True:
             _, end = _LENIENT.raw_decode(text, at)
+            if len(items) == limits.MOST_EVENTS:
+                raise _too_many()
             items.append(body[at:end])
             at = _after_space(text, end)
             if text[at : at + 1] == "]":
                 return items if _after_space(text, at + 1) == len(text) else None
-            if text[at : at + 1] != "," or len(items) > limits.MOST_EVENTS:
+            if text[at : at + 1] != ",":
                 return None
             at = _after_space(text, at + 1)
     except RecursionError:
@@ -291,6 +314,13 @@ def _items_leniently(body: bytes) -> list[bytes | memoryview] | None:
 def _after_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
     return match.end() if match else at
+
+
+def _too_many() -> BodyTooLarge:
+    return BodyTooLarge(
+        "too_many_events",
+        f"The body holds over {limits.MOST_EVENTS:,} events; send it in several requests.",
+    )
 
 
 def _malformed(error: Exception) -> Invalid:

@@ -19,7 +19,7 @@ from metering.ingest.domain import limits
 from metering.meters.domain import EventTypes, event_types
 
 _TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
 )
 _COUNT_TEXT: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _NAMED_IN_DIGEST: Final = frozenset({"user", "kind", "count"})

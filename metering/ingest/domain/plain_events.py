@@ -64,6 +64,9 @@ _MARKS_OF_TIME: Final = {
 }
 """Where which characters stand in a time of each usual length, besides those of date and time."""
 _DATE_AND_TIME: Final = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":"}
+_OFFSET: Final = re.compile(r"[+-](?:0\d|1[0-5]):[0-5]\d", re.ASCII)
+"""Offsets that the database reads as well: below 16 hours, though those up to 24 are instants too."""
+_LENGTH_OF_OFFSET: Final = len("+08:00")
 
 
 class Sort(NamedTuple):
@@ -148,6 +151,11 @@ def plain_events(body: bytes, *, media: Media) -> PlainEvents | None:
 
 
 def _decoded(body: bytes, *, media: Media) -> Sequence[_Event] | None:
+    # Far too many would take many times the body before they could be counted.
+    if len(body) > limits.MOST_WIRE_BYTES:
+        told_by = b"\n" if media is Media.LINES else b'"specversion"'
+        if body.count(told_by) > limits.MOST_EVENTS:
+            return None
     try:
         if media is Media.LINES:
             lines = body.strip().split(b"\n")
@@ -218,6 +226,9 @@ def _instants(times: list[str]) -> list[datetime] | None:
         for place, known in (*_DATE_AND_TIME.items(), *marks.items()):
             if joined[place::length].strip(known):
                 return None
+    offsets = {time[-_LENGTH_OF_OFFSET:] for time in times if time[-1] != "Z"}
+    if not all(map(_OFFSET.fullmatch, offsets)):
+        return None
     try:
         read = datetime.fromisoformat
         return [read(time).astimezone(UTC) for time in times]
