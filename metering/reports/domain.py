@@ -54,7 +54,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True):
     """A gateway's counts and active users of one window.
 
     `sequence` begins at 1 and grows by 1 from report to report; a gateway that lost count begins a
-    new `epoch` of any name, and with 1 again.
+    new `epoch` of any name, and with 1 again. The window is in UTC, however it was written.
     """
 
     gateway: Annotated[str, Meta(min_length=1, max_length=63)]
@@ -96,31 +96,40 @@ def read_report(body: bytes) -> Report:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error)[:200] if isinstance(error, msgspec.DecodeError) else "not UTF-8"
         raise Invalid("malformed_json", f"The body is not JSON: {reason}.") from None
-    starts_at, ends_at = report.window.starts_at, report.window.ends_at
-    if starts_at.tzinfo is None or ends_at.tzinfo is None:
-        raise Invalid(
-            "bad_window",
-            "window.starts_at and ends_at must be instants with an offset.",
-            field="window",
-        )
-    if not starts_at < ends_at <= starts_at + LONGEST_WINDOW:
-        raise Invalid(
-            "bad_window",
-            "window.ends_at must come after starts_at, by 24 hours at most.",
-            field="window",
-        )
+    report.window = _in_utc(report.window)
     if sum(len(usage.active_users) for usage in report.apps) > MOST_ACTIVE_USERS:
         raise Invalid(
             "too_many_marks",
             f"The report names over {MOST_ACTIVE_USERS:,} active users; report shorter windows.",
             field="apps",
         )
-    texts = [report.epoch, *(usage.app for usage in report.apps)]
+    texts = [report.gateway, report.epoch, *(usage.app for usage in report.apps)]
     for usage in report.apps:
         texts += [*usage.active_users, *usage.counts]
     if not "".join(texts).replace("\u00a0", " ").isprintable() and any(map(_is_odd, texts)):
         raise Invalid("bad_report", "The report holds a control character in a text; remove it.")
     return report
+
+
+def _in_utc(window: Window) -> Window:
+    """The window in UTC, which whatever comes after can reckon with. Raises Invalid `bad_window`."""
+    told = (window.starts_at, window.ends_at)
+    if any(each.tzinfo is None for each in told):
+        raise Invalid(
+            "bad_window",
+            "window.starts_at and ends_at must be instants with an offset.",
+            field="window",
+        )
+    if not all(limits.FIRST_INSTANT <= each < limits.LAST_INSTANT for each in told):
+        raise Invalid("bad_window", "window lies outside of 1970 to 2199.", field="window")
+    starts_at, ends_at = (each.astimezone(UTC) for each in told)
+    if not starts_at < ends_at <= starts_at + LONGEST_WINDOW:
+        raise Invalid(
+            "bad_window",
+            "window.ends_at must come after starts_at, by 24 hours at most.",
+            field="window",
+        )
+    return Window(starts_at=starts_at, ends_at=ends_at)
 
 
 def _is_odd(text: str) -> bool:
@@ -266,7 +275,7 @@ def is_signed(
     The header may carry several signatures, as while a secret is replaced.
     """
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not message_id or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+    if not message_id or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 11:
         return False
     sent_at = datetime.fromtimestamp(int(timestamp), UTC)
     try:

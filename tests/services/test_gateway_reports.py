@@ -207,6 +207,19 @@ def test_only_a_known_gateway_that_signs_now_is_let_in() -> None:
         post(gateway, good, at=clock.now() + timedelta(minutes=6)),
         Client().post("/api/v1/reports", data=json.dumps(good), content_type="application/json"),
     ]
+    wrong += [
+        Client().post(
+            "/api/v1/reports",
+            data=json.dumps(good),
+            content_type="application/json",
+            headers={
+                "webhook-id": "msg_1",
+                "webhook-timestamp": timestamp,
+                "webhook-signature": "v1,AAAA",
+            },
+        )
+        for timestamp in ("0", "-1", "1e9", "²", "99999999999", "253402300800", "9" * 13)
+    ]
     with system_scope(purpose="test"):
         revoke_gateway(key="gw-2", now=clock.now(), actor="test")
     wrong.append(post(other, {**good, "gateway": "gw-2"}))
@@ -223,6 +236,15 @@ def test_only_a_known_gateway_that_signs_now_is_let_in() -> None:
         (a_report(0, minute=1), "bad_report"),
         (a_report(1, note="x"), "bad_report"),
         (a_report(1, apps=[{"app": "a\x00b"}]), "bad_report"),
+        (a_report(1, gateway="a\x00b"), "bad_report"),
+        *(
+            (a_report(1, window={"starts_at": starts_at, "ends_at": ends_at}), "bad_window")
+            for starts_at, ends_at in (
+                ("0001-01-01T00:00:00+14:00", "0001-01-01T00:01:00+14:00"),
+                ("9999-12-31T23:58:00Z", "9999-12-31T23:59:00Z"),
+                ("9999-12-31T23:58:00-14:00", "9999-12-31T23:59:00-14:00"),
+            )
+        ),
         (
             a_report(
                 1, window={"starts_at": "2026-11-20T03:00:00Z", "ends_at": "2026-11-20T03:00:00Z"}
@@ -255,6 +277,15 @@ def test_what_is_no_report_is_refused_whole(report: Any, code: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     with system_scope(purpose="test"):
         assert GatewayGap.objects.count() == 0
+
+
+def test_a_window_may_be_written_with_any_offset() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    window = {"starts_at": "2026-11-20T23:00:00+20:00", "ends_at": "2026-11-20T03:01:00Z"}
+    assert post(gateway, a_report(1, window=window)).json()["status"] == "accepted"
+    window["starts_at"] = "2026-11-20T03:00:00Z"
+    assert post(gateway, a_report(1, window=window)).json()["status"] == "duplicate"
+    assert counted(tenant)["dau", ""] == 2
 
 
 def test_an_app_that_is_wrong_leaves_the_others_counted() -> None:
