@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
-from work import claims, outbox, schedules
+from work import claims, outbox, registry, schedules
 from work.claims import Claim
 from work.connections import JOBS
 from work.domain import JobState, Payload
@@ -172,7 +172,7 @@ def run_pending(
     """Run all that is due at `now`, in this process, until nothing of it is left; for commands.
 
     Relays the outbox first and after each job, so that what follows from a job is run too. With
-    `kinds`, only jobs of those kinds are run. Needs no worker and no broker; where workers run,
+    `kinds`, only jobs of those kinds are run, and nothing is relayed where none of them listens. Needs no worker and no broker; where workers run,
     both share the jobs, and this waits for those that a worker has begun. A failed job is tried
     again without rest until it is done or parked.
 
@@ -182,9 +182,12 @@ def run_pending(
     if _inside_task.get():
         raise RuntimeError("a task enqueues further work, it does not run it")
     summary = RunSummary()
+    listeners = {kind for names in registry.subscriptions().values() for kind in names}
+    relays = kinds is None or not listeners.isdisjoint(kinds)
     patiently(claims.end_leases_of_the_dead)
     while True:
-        patiently(outbox.relay)
+        if relays:
+            patiently(outbox.relay)
         claim = patiently(lambda: claims.claim(now=now, kinds=kinds))
         if claim is not None:
             _run(claim, now=now, rest=False, summary=summary)

@@ -1,5 +1,6 @@
 """From a subscription's boundary and usage to the content of a document. Pure."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -306,6 +307,14 @@ class Draft:
             ],
             currency=self.currency,
             tax_rounding=self.tax_rounding,
+        )
+
+    @cached_property
+    def workings(self) -> tuple[str, ...]:
+        """The working of each line as JSON, by which it is stored; equal workings are equal texts."""
+        return tuple(
+            json.dumps(each.working, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            for each in self.lines
         )
 
     @property

@@ -116,7 +116,7 @@ def find_late(*, contracts: Mapping[UUID, Contract], lock: bool) -> dict[UUID, L
     # In the order in which drafting locks them, so that the two don't wait for each other.
     rows = Subscription.objects.filter(
         tenant_id__in={contracts[key].tenant_id for key in late}, id__in=late
-    ).order_by("next_boundary_at", "id")
+    ).order_by("tenant_id", "id")
     found = {row.id: row for row in (rows.select_for_update() if lock else rows)}
     if lock:
         # Settled by somebody who held the lock meanwhile, or still open: looked at again.

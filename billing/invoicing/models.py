@@ -70,7 +70,10 @@ class NumberSeries(models.Model):
 
 
 class BillingRun(models.Model):
-    """One run over what is due at an instant: its progress and what came of it."""
+    """One run over what is due at an instant: its progress and what came of it.
+
+    It is cut into `ranges` of tenants (null before that), each billed by itself, in any order.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     at = models.DateTimeField()
@@ -79,6 +82,8 @@ class BillingRun(models.Model):
     state = models.CharField(
         max_length=16, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED
     )
+    ranges = models.IntegerField(null=True)
+    ranges_done = models.IntegerField(default=0, db_default=0)
     due = models.BigIntegerField(default=0)
     drafted = models.BigIntegerField(default=0)
     finalized = models.BigIntegerField(default=0)
@@ -178,8 +183,8 @@ class Invoice(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(
-                fields=["finalize_at", "id"],
-                name="billing_invoice_draft",
+                fields=["tenant", "finalize_at", "id"],
+                name="billing_invoice_draft_of",
                 condition=Q(status="draft"),
             ),
             models.Index(fields=["tenant", "-issued_at"]),

@@ -1,5 +1,7 @@
 """Billing's jobs: the hourly run, runs asked for in the console, printing what is issued."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -7,23 +9,46 @@ from billing.invoicing.services import migrate_plan, request_change
 from billing.invoicing.services.carry_out_change import carry_out_change
 from billing.invoicing.services.fail_run import fail_run
 from billing.invoicing.services.print_invoice import print_invoice
-from billing.invoicing.services.run_billing import RunResult, execute_run, scheduled_run_of
+from billing.invoicing.services.run_billing import bill_range, count_range, scheduled_run_of
+from billing.invoicing.services.spread_run import RANGE_KIND, spread_run
+from billing.invoicing.tenant_ranges import TenantRange
 from kernel import clock
+from tenants.scope import system_scope
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule, subscriber
 
 
 @job_kind("billing.run", lease_seconds=300, max_attempts=5)
 def run(job: JobRun) -> Result:
-    """Execute a recorded run."""
-    return _execute(job, run_id=UUID(str(job.payload["run_id"])))
+    """Cut a recorded run into ranges of tenants, each a job."""
+    return _spread(UUID(str(job.payload["run_id"])))
 
 
 @job_kind("billing.scheduled_run", lease_seconds=300, max_attempts=5)
 def scheduled_run(job: JobRun) -> Result:
     """Bill and finalise all that is due at the slot's instant."""
     slot_at = datetime.fromisoformat(str(job.payload["slot_at"]))
-    return _execute(job, run_id=scheduled_run_of(slot_at=slot_at, now=job.now))
+    return _spread(scheduled_run_of(slot_at=slot_at, now=job.now))
+
+
+@job_kind(RANGE_KIND, lease_seconds=300, max_attempts=5)
+def run_range(job: JobRun) -> Result:
+    """Bill one range of a run's tenants."""
+    run_id = UUID(str(job.payload["run_id"]))
+    first, end = job.payload["first"], job.payload["end"]
+    tenants = TenantRange(first=UUID(str(first)), end=None if end is None else UUID(str(end)))
+    with _told_on_the_run(run_id):
+        billed = bill_range(run_id=run_id, tenants=tenants)
+        with system_scope(purpose=f"billing run {run_id}"):
+            count_range(run_id=run_id, billed=billed, now=clock.now())
+            job.complete(
+                result={
+                    "drafted": billed.drafted,
+                    "finalized": billed.finalized,
+                    "parked": len(billed.parked),
+                }
+            )
+    return None
 
 
 @job_kind(request_change.KIND, max_attempts=5)
@@ -62,18 +87,17 @@ schedule(
 )
 
 
-def _execute(job: JobRun, *, run_id: UUID) -> Result:
-    def tell(result: RunResult) -> None:
-        job.progress(result.drafted + result.finalized, result.due)
+def _spread(run_id: UUID) -> Result:
+    with _told_on_the_run(run_id):
+        ranges = spread_run(run_id=run_id, clock=clock.now)
+    return {"run_id": str(run_id), "ranges": ranges}
 
+
+@contextmanager
+def _told_on_the_run(run_id: UUID) -> Iterator[None]:
+    """What breaks a run off is said on the run as well as on the job."""
     try:
-        result = execute_run(run_id=run_id, clock=clock.now, on_progress=tell)
+        yield
     except Exception as error:
         fail_run(run_id=run_id, error=f"{type(error).__name__}: {error}", now=clock.now())
         raise
-    return {
-        "run_id": str(run_id),
-        "drafted": result.drafted,
-        "finalized": result.finalized,
-        "parked": len(result.parked),
-    }

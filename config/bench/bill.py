@@ -10,7 +10,8 @@ from django.db import connections
 from psycopg2 import sql
 
 from billing.catalog.services import load_plans
-from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.invoicing.services.run_billing import RunResult
+from billing.invoicing.services.run_now import run_now
 from billing.subscriptions.services import NewSubscription, subscribe_many
 from config.bench.measure import measured, result
 from config.bench.world import make_daily_usage, make_tenants
@@ -93,10 +94,8 @@ def bench(tenants: int = 2_000) -> dict[str, object]:
     )
 
 
-def _bill(at: datetime) -> None:
-    with system_scope(purpose="bench"):
-        run_id = create_run(at=at, finalize=True, requested_by="bench", now=clock.now())
-    execute_run(run_id=run_id, clock=clock.now)
+def _bill(at: datetime) -> RunResult:
+    return run_now(at=at, finalize=True, requested_by="bench", clock=clock.now)
 
 
 def _counts() -> dict[str, int]:

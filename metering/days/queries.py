@@ -10,11 +10,11 @@ from typing import Final, assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from kernel.array_literals import plain_array
 from kernel.dimensions import dimensions_of, kept_dimensions
 from kernel.errors import Invalid, NotFound
 from kernel.period import local_day, local_midnight
 from metering.days.models import DayClose
-from metering.ingest.domain.array_literals import plain_array
 from metering.meters.domain import Aggregation, refuse_unknown_dimensions
 from metering.meters.queries import find_meter
 from metering.rollup.months import month_identities

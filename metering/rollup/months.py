@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from metering.ingest.domain.array_literals import plain_array
+from kernel.array_literals import plain_array
 from metering.meters.domain import ACTIVE_USERS
 from metering.meters.queries import find_meter
 from metering.rollup.queries import WindowValue, distinct_identities

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from metering.ingest.domain.array_literals import text_array
+from kernel.array_literals import text_array
 from metering.ingest.stored import SORTS, events_of
 from metering.meters.domain import ACTIVE_USERS, Meter, Sort, counting_rules
 from metering.meters.queries import find_meter, find_meters

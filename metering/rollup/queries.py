@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from kernel.array_literals import plain_array, text_array
 from kernel.errors import Invalid
-from metering.ingest.domain.array_literals import plain_array, text_array
 from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
     ACTIVE_USERS,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from metering.ingest.domain.array_literals import plain_array, text_array
+from kernel.array_literals import plain_array, text_array
 from metering.meters.domain import Identity, Quantity, Rule, Zone
 
 RULES: Final = """

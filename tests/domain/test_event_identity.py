@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from metering.ingest.domain.array_literals import plain_array, text_array
+from kernel.array_literals import plain_array, text_array
 from metering.ingest.domain.events import UsageEvent, read_event
 from metering.ingest.domain.identity import (
     content_digest,
@@ -127,7 +127,7 @@ def test_what_no_column_takes_is_replaced() -> None:
 
 
 def test_array_literals() -> None:
-    assert plain_array([1, TENANT]) == "{1,00000000-0000-0000-0000-000000000007}"
+    assert plain_array([1, TENANT, None]) == "{1,00000000-0000-0000-0000-000000000007,NULL}"
     assert text_array([]) == "{}"
     assert text_array([""]) == '{""}'
     assert text_array(['a"b', "c\\d", "NULL", "{,}"]) == '{"a\\"b","c\\\\d","NULL","{,}"}'

@@ -6,6 +6,7 @@ from uuid import UUID
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.change_subscription import Changed, change_subscription
 from billing.invoicing.services.draft_due import draft_due
+from billing.invoicing.tenant_ranges import TenantRange
 from billing.subscriptions.domain import AskedChange, ChangeKind, ChangeState, EffectiveWhen
 from billing.subscriptions.models import Subscription, SubscriptionChange
 from kernel.errors import DomainError
@@ -20,14 +21,14 @@ def carry_out_change(*, change_id: UUID, now: datetime) -> ChangeState:
     becomes the outcome, with its code.
     """
     with system_scope(purpose=f"change {change_id}"):
-        change = SubscriptionChange.objects.select_related("tenant").get(id=change_id)
+        change = SubscriptionChange.objects.get(id=change_id)
         if change.state != ChangeState.PENDING:
             return ChangeState(change.state)
-        tenant_key = change.tenant.key
+        tenants = TenantRange.of_one(change.tenant_id)
         is_due = Subscription.objects.filter(
             id=change.subscription_id, next_boundary_at__lte=now
         ).exists()
-    while is_due and draft_due(at=now, tenant_key=tenant_key).subscriptions:
+    while is_due and draft_due(at=now, tenants=tenants).subscriptions:
         pass
     try:
         with system_scope(purpose=f"change {change_id}"):

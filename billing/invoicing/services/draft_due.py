@@ -1,30 +1,33 @@
-"""Draft what is due: one chunk of subscriptions a transaction."""
+"""Draft what is due, and issue at once what waits for nothing: one chunk of subscriptions a transaction."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
-from billing.invoicing.domain import InvoiceKind
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, Draft, draft_document
-from billing.invoicing.late_periods import Late, find_late
+from billing.invoicing.late_periods import Late, correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
-from billing.invoicing.lines import content_hash, line_rows
-from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.models import Invoice
+from billing.invoicing.services.finalize_rated import Outcome, Rated, finalize_rated
+from billing.invoicing.storing import Document, invoice_row, store_documents
+from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import Boundary, SubscriptionStatus
 from billing.subscriptions.models import Subscription
-from kernel import ids
 from kernel.errors import Conflict, DomainError
 from kernel.period import Period, local_day
 from metering.queries import Span
 from tenants.scope import system_scope
 from work.connections import cursor
 
-CHUNK = 200
-BOUNDARIES = 36
+CHUNK = 500
+BOUNDARIES = 12
 """How many documents of one subscription a chunk drafts at most; the next chunk goes on. It bounds
 memory when years are caught up."""
 
@@ -40,16 +43,30 @@ class Parked:
 
 @dataclass(slots=True, kw_only=True)
 class Drafted:
-    """What one chunk did; `subscriptions` 0 means that nothing was left to do."""
+    """What one chunk did; `subscriptions` 0 means that nothing was left to do.
+
+    `totals` are those of all that was drafted, `issued` tells of what was issued as well.
+    """
 
     subscriptions: int = 0
     drafted: int = 0
     parked: list[Parked] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    issued: Outcome = field(default_factory=Outcome)
 
 
-def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") -> Drafted:
-    """Draft the documents of up to `CHUNK` subscriptions that have boundaries at or before `at`.
+def draft_due(
+    *,
+    at: datetime,
+    tenants: TenantRange = ALL_TENANTS,
+    finalize: bool = False,
+    seller: str = "default",
+) -> Drafted:
+    """Draft the documents of up to `CHUNK` subscriptions that have boundaries at or before `at`; with
+    `finalize`, issue those whose grace is over by then, as `finalize_rated` does.
+
+    What was just rated needs not be rated again to be issued. Only where an older draft or late usage
+    is to go before it, a draft is left to `finalize_due`, which takes them in their order.
 
     A few statements whatever the number of tenants. The cursor of each subscription moves in the
     same transaction, and (subscription, boundary) is unique: killed anywhere and run again, no
@@ -59,17 +76,19 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
         rows = list(
             Subscription.objects.select_for_update(of=("self",))
             .select_related("plan_version", "tenant")
-            .filter(next_boundary_at__lte=at, parked_code="")
-            .filter(**({"tenant__key": tenant_key} if tenant_key else {}))
-            .order_by("next_boundary_at", "id")[:CHUNK]
+            .filter(next_boundary_at__lte=at, parked_code="", **tenants.lookup)
+            .order_by("tenant_id", "id")[:CHUNK]
         )
         outcome = Drafted(subscriptions=len(rows))
         if not rows:
             return outcome
         contracts = load_contracts(rows, seller=seller)
         due = {row.id: due_boundaries(row, contracts[row.id], at=at) for row in rows}
-        billed = _already_billed(rows, due)
+        documents = _documents(rows, due)
         late = find_late(contracts=contracts, lock=True)
+        # What is known to be corrected is counted before the usage is read: what comes between is
+        # found the next time.
+        counts = _corrections(contracts, due)
         usage = load_usage(
             spans=[span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))],
             meters={meter for contract in contracts.values() for meter in contract.meters},
@@ -79,17 +98,12 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
                 for each in users_to_count(contracts[row.id], ended_periods(due[row.id]))
             ],
         )
-        invoices: list[Invoice] = []
-        lines: list[InvoiceLine] = []
+        stored: list[Document] = []
+        rated: list[Rated] = []
         for row in rows:
             contract = contracts[row.id]
             try:
-                if row.id in billed:
-                    raise Conflict(
-                        "period_already_billed",
-                        f"The period at {billed[row.id].isoformat()} has a document already, though "
-                        "the subscription says that it is due.",
-                    )
+                _refuse_billed(due[row.id], documents[row.id])
                 drafts = _drafts(
                     contract, due[row.id], usage.get(row.tenant_id, {}), late.get(row.id)
                 )
@@ -99,16 +113,31 @@ def draft_due(*, at: datetime, tenant_key: str = "", seller: str = "default") ->
                     Parked(tenant=contract.tenant_key, code=error.code, detail=error.message)
                 )
                 continue
+            goes_first = row.id not in late and not any(
+                status == InvoiceStatus.DRAFT for _, status in documents[row.id]
+            )
             for draft in drafts:
                 invoice = invoice_row(contract, draft, seller=seller, at=at)
-                invoices.append(invoice)
-                lines.extend(line_rows(invoice_id=invoice.id, contract=contract, draft=draft))
+                invoice.tenant, invoice.subscription = row.tenant, row
+                invoice.corrections_counted = counts.get((row.id, draft.boundary_at), 0)
+                stored.append(Document(invoice=invoice, contract=contract, draft=draft))
                 outcome.totals[draft.currency] += draft.total.minor
+                if goes_first:
+                    rated.append(
+                        Rated(
+                            invoice=invoice,
+                            contract=contract,
+                            draft=draft,
+                            corrections=invoice.corrections_counted,
+                        )
+                    )
             _move_on(row, contract, passed=due[row.id][-1].at)
-        Invoice.objects.bulk_create(invoices, batch_size=1000)
-        InvoiceLine.objects.bulk_create(lines, batch_size=1000)
+        store_documents(stored)
         _store(rows)
-        outcome.drafted = len(invoices)
+        outcome.drafted = len(stored)
+        if finalize:
+            rated.sort(key=lambda each: (each.invoice.finalize_at, each.invoice.id))
+            outcome.issued = finalize_rated(rated=rated, at=at)
         return outcome
 
 
@@ -176,22 +205,50 @@ def usage_span(contract: Contract, boundaries: Sequence[Boundary]) -> Span | Non
     )
 
 
-def _already_billed(
-    rows: Sequence[Subscription], due: dict[UUID, list[Boundary]]
-) -> dict[UUID, datetime]:
-    """Subscriptions that have a document at a boundary that is said to be due (item 11)."""
+def _documents(
+    rows: Sequence[Subscription], due: Mapping[UUID, Sequence[Boundary]]
+) -> dict[UUID, list[tuple[datetime, str]]]:
+    """The documents that subscriptions have at boundaries from the first that is due on, and their
+    drafts: (boundary, status) by subscription."""
     earliest = min(each.at for boundaries in due.values() for each in boundaries)
-    documents = Invoice.objects.filter(
+    documents: dict[UUID, list[tuple[datetime, str]]] = {row.id: [] for row in rows}
+    for subscription_id, boundary_at, status in Invoice.objects.filter(
+        Q(boundary_at__gte=earliest) | Q(status=InvoiceStatus.DRAFT),
         tenant_id__in=[row.tenant_id for row in rows],
-        subscription_id__in=[row.id for row in rows],
+        subscription_id__in=list(documents),
         kind=InvoiceKind.SUBSCRIPTION,
-        boundary_at__gte=earliest,
-    ).values_list("subscription_id", "boundary_at")
-    return {
-        subscription_id: boundary_at
-        for subscription_id, boundary_at in documents
-        if any(each.at == boundary_at for each in due[subscription_id])
-    }
+    ).values_list("subscription_id", "boundary_at", "status"):
+        if subscription_id is not None:
+            documents[subscription_id].append((boundary_at, status))
+    return documents
+
+
+def _refuse_billed(
+    boundaries: Sequence[Boundary], documents: Sequence[tuple[datetime, str]]
+) -> None:
+    """Raises Conflict where a boundary that is said to be due has a document (item 11)."""
+    due = {each.at for each in boundaries}
+    for boundary_at, _ in documents:
+        if boundary_at in due:
+            raise Conflict(
+                "period_already_billed",
+                f"The period at {boundary_at.isoformat()} has a document already, though "
+                "the subscription says that it is due.",
+            )
+
+
+def _corrections(
+    contracts: Mapping[UUID, Contract], due: Mapping[UUID, Sequence[Boundary]]
+) -> dict[tuple[UUID, datetime], int]:
+    """How many corrections the days have of each period that ended, by subscription and boundary."""
+    asked = [
+        (key, boundary.at, boundary.ended.served)
+        for key, boundaries in due.items()
+        for boundary in boundaries
+        if boundary.ended is not None
+    ]
+    counts = correction_counts(periods=[(contracts[key], served) for key, _, served in asked])
+    return {(key, at): count for (key, at, _), count in zip(asked, counts, strict=True)}
 
 
 def _drafts(
@@ -212,35 +269,3 @@ def _drafts(
         if draft is not None and (draft.waits_for_usage or not draft.is_empty):
             drafts.append(draft)
     return drafts
-
-
-def invoice_row(
-    contract: Contract,
-    draft: Draft,
-    *,
-    seller: str,
-    at: datetime,
-    kind: InvoiceKind = InvoiceKind.SUBSCRIPTION,
-) -> Invoice:
-    """The row of a draft, without its lines."""
-    totals = draft.settlement
-    return Invoice(
-        id=ids.new_id(),
-        tenant_id=contract.tenant_id,
-        seller_id=seller,
-        subscription_id=contract.subscription_id,
-        kind=kind,
-        currency=draft.currency,
-        timezone=contract.cadence.zone.key,
-        language=contract.language,
-        boundary_at=draft.boundary_at,
-        period_starts_at=draft.period.starts_at,
-        period_ends_at=draft.period.ends_at,
-        finalize_at=draft.finalize_at,
-        subtotal_minor=totals.subtotal.minor,
-        discount_minor=totals.discount_total.minor,
-        tax_minor=totals.tax_total.minor,
-        total_minor=totals.total.minor,
-        content_hash=content_hash(draft),
-        created_at=at,
-    )

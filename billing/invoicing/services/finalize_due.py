@@ -11,17 +11,21 @@ from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.late_periods import correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
-from billing.invoicing.lines import content_hash, line_rows
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.services.draft_due import Parked, ended_periods, usage_span
 from billing.invoicing.services.finalize_rated import Rated, finalize_rated
+from billing.invoicing.storing import Document, content_hash, store_lines
+from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
 from kernel.errors import Conflict, DomainError
 from kernel.period import Period
 from tenants.scope import system_scope
 
-CHUNK = 200
+CHUNK = 500
+
+Place = tuple[UUID, datetime, UUID]
+"""Of a draft in the order in which drafts are taken: tenant, instant from which it is final, id."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,19 +39,19 @@ class Finalized:
     waiting: int = 0
     parked: list[Parked] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    last: tuple[datetime, UUID] | None = None
+    last: Place | None = None
 
 
 def finalize_due(
     *,
     at: datetime,
     finalize: bool,
-    tenant_key: str = "",
-    after: tuple[datetime, UUID] | None = None,
+    tenants: TenantRange = ALL_TENANTS,
+    after: Place | None = None,
 ) -> Finalized:
     """Refresh up to `CHUNK` drafts with late usage; finalise those whose grace is over at `at`.
 
-    Drafts are taken in the order of their `finalize_at`, after the place `after`. A draft that bills
+    Drafts are taken tenant by tenant in the order of their `finalize_at`, after the place `after`. A draft that bills
     usage also waits until all days of its period are closed. Documents are issued as of `at`; they
     get their numbers last, so that the series is held for a moment only, and in order. A document
     whose lines are all zero is not issued: it becomes void and gets no number. One that comes out
@@ -56,11 +60,12 @@ def finalize_due(
     The subscription's draft that is to be final first takes the late usage of its earlier periods.
     """
     with system_scope(purpose="finalise invoices"):
-        invoices = _take(at=at, finalize=finalize, tenant_key=tenant_key, after=after)
+        invoices = _take(at=at, finalize=finalize, tenants=tenants, after=after)
         outcome = Finalized(seen=len(invoices))
         if not invoices:
             return outcome
-        outcome.last = (invoices[-1].finalize_at, invoices[-1].id)
+        last = invoices[-1]
+        outcome.last = (last.tenant_id, last.finalize_at, last.id)
         rated, changed = _rate(invoices, outcome)
         _rewrite(changed)
         outcome.refreshed = len(changed)
@@ -75,22 +80,25 @@ def finalize_due(
 
 
 def _take(
-    *, at: datetime, finalize: bool, tenant_key: str, after: tuple[datetime, UUID] | None
+    *, at: datetime, finalize: bool, tenants: TenantRange, after: Place | None
 ) -> list[Invoice]:
     drafts = (
         Invoice.objects.select_for_update(of=("self",))
         .select_related("tenant", "subscription__plan_version", "subscription__tenant")
-        .filter(status=InvoiceStatus.DRAFT, kind=InvoiceKind.SUBSCRIPTION, boundary_at__lte=at)
-        .order_by("finalize_at", "id")
+        .filter(
+            status=InvoiceStatus.DRAFT,
+            kind=InvoiceKind.SUBSCRIPTION,
+            boundary_at__lte=at,
+            **tenants.lookup,
+        )
+        .order_by("tenant_id", "finalize_at", "id")
     )
     if finalize:
         # What still waits for its grace is refreshed too, but the work that matters comes first.
         drafts = drafts.filter(finalize_at__lte=at)
-    if tenant_key:
-        drafts = drafts.filter(tenant__key=tenant_key)
     if after is not None:
         drafts = drafts.extra(  # a row comparison, which the ORM has no words for
-            where=["(billing_invoice.finalize_at, billing_invoice.id) > (%s, %s)"],
+            where=["(billing_invoice.tenant_id, finalize_at, billing_invoice.id) > (%s, %s, %s)"],
             params=list(after),
         )
     return list(drafts[:CHUNK])
@@ -173,15 +181,8 @@ def _rewrite(changed: Sequence[Rated]) -> None:
     if not changed:
         return
     InvoiceLine.objects.filter(invoice_id__in=[each.invoice.id for each in changed]).delete()
-    InvoiceLine.objects.bulk_create(
-        [
-            row
-            for each in changed
-            for row in line_rows(
-                invoice_id=each.invoice.id, contract=each.contract, draft=each.draft
-            )
-        ],
-        batch_size=1000,
+    store_lines(
+        Document(invoice=each.invoice, contract=each.contract, draft=each.draft) for each in changed
     )
     for each in changed:
         totals = each.draft.settlement

@@ -11,15 +11,14 @@ from django.db.models import F, Max, Sum
 from billing.invoicing.changes import SettledDocument
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract
-from billing.invoicing.lines import line_rows
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
-from billing.invoicing.services.draft_due import invoice_row
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
     NewCreditNote,
     issue_credit_notes,
 )
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.subscriptions.models import Subscription
@@ -116,8 +115,7 @@ def _issue_invoices(
         .values_list("subscription_id", "kind")
         .annotate(last=Max("boundary_at"))
     }
-    invoices: list[Invoice] = []
-    lines: list[InvoiceLine] = []
+    documents: list[Document] = []
     issuable: list[Issuable] = []
     for each, sources in settlings:
         draft, kind = each.document.draft, each.document.kind
@@ -135,12 +133,11 @@ def _issue_invoices(
         last[each.row.id, kind.value] = invoice.boundary_at
         invoice.tenant = each.row.tenant
         invoice.corrections_counted = each.corrections
-        invoices.append(invoice)
-        lines.extend(line_rows(invoice_id=invoice.id, contract=each.contract, draft=draft))
+        documents.append(Document(invoice=invoice, contract=each.contract, draft=draft))
         if not draft.is_empty:
             issuable.append(Issuable(invoice=invoice, draft=draft))
-    Invoice.objects.bulk_create(invoices, batch_size=500)
-    InvoiceLine.objects.bulk_create(lines, batch_size=1000)
+    store_documents(documents)
+    invoices = [each.invoice for each in documents]
     issued = {each.invoice.id for each in issuable}
     empty = [invoice.id for invoice in invoices if invoice.id not in issued]
     if empty:

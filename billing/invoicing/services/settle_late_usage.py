@@ -12,11 +12,12 @@ from billing.invoicing.contracts import load_contracts
 from billing.invoicing.domain import InvoiceKind, LateUsageOutcome
 from billing.invoicing.drafting import Draft, grace_of
 from billing.invoicing.late_periods import Late, find_late, settlement_rows
-from billing.invoicing.lines import line_rows
-from billing.invoicing.models import Invoice, InvoiceLine, LateUsage
-from billing.invoicing.services.draft_due import Parked, invoice_row
+from billing.invoicing.models import Invoice, LateUsage
+from billing.invoicing.services.draft_due import Parked
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.storing import Document, invoice_row, store_documents
+from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.subscriptions.domain import LateUsagePolicy, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.period import Period, local_day
@@ -40,7 +41,11 @@ class SettledLate:
 
 
 def settle_late_usage(
-    *, at: datetime, tenant_key: str = "", seller: str = "default", after: UUID | None = None
+    *,
+    at: datetime,
+    tenants: TenantRange = ALL_TENANTS,
+    seller: str = "default",
+    after: UUID | None = None,
 ) -> SettledLate:
     """Settle late usage of up to `CHUNK` subscriptions that ended, or whose policy is not the next
     invoice, after the subscription `after`. Repeatable: what was settled is not found again.
@@ -55,8 +60,8 @@ def settle_late_usage(
             .filter(
                 Q(status=SubscriptionStatus.ENDED) | ~Q(late_usage=LateUsagePolicy.NEXT_INVOICE),
                 parked_code="",
+                **tenants.lookup,
             )
-            .filter(**({"tenant__key": tenant_key} if tenant_key else {}))
             .filter(**({"id__gt": after} if after is not None else {}))
             .order_by("id")[:CHUNK]
         )
@@ -170,14 +175,11 @@ def _bill(
         for late, invoice, draft in documents
         if invoice is not None and draft is not None
     ]
-    Invoice.objects.bulk_create([invoice for _, invoice, _ in issued], batch_size=500)
-    InvoiceLine.objects.bulk_create(
+    store_documents(
         [
-            line
+            Document(invoice=invoice, contract=late.contract, draft=draft)
             for late, invoice, draft in issued
-            for line in line_rows(invoice_id=invoice.id, contract=late.contract, draft=draft)
-        ],
-        batch_size=1000,
+        ]
     )
     issue_documents(
         documents=[

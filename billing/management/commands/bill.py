@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from billing.invoicing.services.run_billing import RunResult, create_run, execute_run
+from billing.invoicing.services.run_billing import RunResult
+from billing.invoicing.services.run_now import run_now
 from billing.payments.services.pay_from_balance import pay_issued_from_balance
 from kernel import clock
-from tenants.scope import system_scope
 from work.commands import SummitCommand, instant_argument
 
 
@@ -36,15 +36,14 @@ class Command(SummitCommand):
                 f"{at.isoformat()} is ahead of the clock: its days are closed and billed as if they "
                 "were over; what still arrives for them becomes a correction."
             )
-        with system_scope(purpose="bill", actor="command"):
-            run_id = create_run(
-                at=at,
-                finalize=finalize,
-                tenant_key=tenant,
-                requested_by="command:bill",
-                now=clock.now(),
-            )
-        result = execute_run(run_id=run_id, clock=clock.now, on_progress=self._show)
+        result = run_now(
+            at=at,
+            finalize=finalize,
+            tenant_key=tenant,
+            requested_by="command:bill",
+            clock=clock.now,
+            on_progress=self._show,
+        )
         if finalize:
             # No worker need run: what is issued is paid from balances here.
             pay_issued_from_balance(issued_at=at)

@@ -7,9 +7,9 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from kernel.array_literals import plain_array, text_array
 from kernel.period import local_day
 from metering.days.domain import closable_until
-from metering.ingest.domain.array_literals import plain_array, text_array
 from metering.rollup.services.roll_up import roll_up
 from tenants.models import Tenant
 from work.connections import cursor

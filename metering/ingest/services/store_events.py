@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from metering.ingest.domain.array_literals import plain_array, text_array
+from kernel.array_literals import plain_array, text_array
 from work.connections import cursor
 
 _FEW: Final = 50

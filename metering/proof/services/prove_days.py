@@ -13,8 +13,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connections
 
+from kernel.array_literals import plain_array, text_array
 from kernel.errors import Conflict
-from metering.ingest.domain.array_literals import plain_array, text_array
 from metering.ingest.domain.identity import user_key
 from metering.ingest.queries import tenant_facts
 from metering.meters.domain import ACTIVE_USERS

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from metering.ingest.domain.array_literals import plain_array
+from kernel.array_literals import plain_array
 from metering.meters.domain import ACTIVE_USERS
 from metering.rollup.months import DAY_VALUES
 from tenants.scope import system_scope

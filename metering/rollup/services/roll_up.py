@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from metering.ingest.domain.array_literals import plain_array
+from kernel.array_literals import plain_array
 from metering.ingest.stored import SORTS, events_of
 from metering.meters.domain import (
     ACTIVE_USERS,

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 def plain_array(values: Iterable[object]) -> str:
     """An array of values whose text holds no quote, comma, brace, space or backslash: numbers,
-    UUIDs, dates."""
-    return "{" + ",".join(map(str, values)) + "}"
+    UUIDs, dates. None stands for NULL."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def text_array(values: Iterable[str]) -> str:
