@@ -21,8 +21,9 @@ pytestmark = pytest.mark.usefixtures("db")
 
 _AT = "2026-04-02T00:00:00+08:00"
 _SMALL_CHUNKS = """
-from billing.invoicing.services import draft_due, finalize_due
+from billing.invoicing.services import draft_due, finalize_due, run_billing
 draft_due.CHUNK = finalize_due.CHUNK = 3
+run_billing.TENANTS_A_RANGE = 6
 load_command_class("billing", "bill")
 """
 """So that a kill falls between chunks and inside them."""
