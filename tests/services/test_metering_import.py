@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,11 +22,14 @@ from django.core.management.base import OutputWrapper
 
 from billing.subscriptions.models import Subscription
 from kernel.period import local_midnight
+from metering.ingest.domain.identity import event_identity
 from metering.ingest.models import Batch, EventIdentity, RejectedEvent
 from tenants.models import App, Tenant
 from tenants.scope import system_scope
-from tests.factories import a_plan, a_tenant
+from tenants.services.create_tenant import CreatedTenant
+from tests.factories import NOW, a_plan, a_tenant
 from tests.services.metering_world import at, message, send, stored_events
+from work.connections import cursor
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -298,6 +302,37 @@ def test_imports_at_once_make_each_tenant_once_and_lose_no_row(tmp_path: Path) -
     with system_scope(purpose="test"):
         assert Tenant.objects.count() == App.objects.count() == len(apps)
         assert len(stored_events()) == 3 * 3 * len(apps)
+
+
+def test_imports_of_the_same_ids_of_two_tenants_wait_and_do_not_deadlock(tmp_path: Path) -> None:
+    tenants = [a_tenant(key, apps=(key,)) for key in ("one", "two")]
+    first, second = sorted(tenants, key=lambda tenant: str(tenant.id))
+    # The second tenant's row comes first in the file, and is stored last all the same.
+    file = written(tmp_path, "log.csv", rows(1, app=second.key) + rows(1, app=first.key))
+
+    def also_known_of(tenant: CreatedTenant) -> None:
+        EventIdentity.objects.create(
+            identity=UUID(event_identity(source="import", event_id="0")),
+            tenant_id=tenant.id,
+            digest=UUID(int=0),
+            received_at=NOW,
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        with system_scope(purpose="test"):
+            also_known_of(first)
+            importing = pool.submit(run, "import_usage", file, *COLUMNS)
+            while not _somebody_waits():
+                time.sleep(0.02)
+            also_known_of(second)
+        _, told, _ = importing.result()
+    assert counts(told) == [2, 0, 0, 2]
+
+
+def _somebody_waits() -> bool:
+    with cursor() as execution:
+        execution.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(execution.fetchone()[0])
 
 
 def test_an_import_killed_at_any_moment_and_run_again_is_as_if_never_killed(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import random
 import secrets
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -301,3 +303,21 @@ def test_a_mistake_repeated_for_ever_fills_no_table() -> None:
         assert len(send(tenant.id, events, now=NOW + timedelta(day)).rejected) == 4
     with system_scope(purpose="test"):
         assert RejectedEvent.objects.count() == 4
+
+
+def test_two_who_are_refused_the_same_events_do_not_deadlock() -> None:
+    tenant = a_tenant()
+    refused = [message(str(n), app="nobody's") for n in range(3000)]
+    together = threading.Barrier(2)
+
+    def sender(events: Sequence[object]) -> int:
+        try:
+            together.wait()
+            return len(send(tenant.id, events).rejected)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(sender, (refused, refused[::-1]))) == [3000, 3000]
+    with system_scope(purpose="test"):
+        assert RejectedEvent.objects.count() == 3000

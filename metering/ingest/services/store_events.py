@@ -156,9 +156,13 @@ def known_digests(identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str]
 
 
 def _order(columns: Columns) -> list[int]:
-    """By identity: every caller inserts in the same order, so that two with the same events cannot
-    deadlock, and neighbours in the index are written together."""
-    return sorted(range(len(columns)), key=columns.identities.__getitem__)
+    """By identity, then tenant: every caller inserts in the same order, so that two with the same events
+    cannot deadlock, and neighbours in the index are written together."""
+    tenants = [group.tenant_id for group in columns.groups]
+    places: Sequence[int] = range(len(columns))
+    if tenants.count(tenants[0]) < len(tenants):
+        places = sorted(places, key=tenants.__getitem__)
+    return sorted(places, key=columns.identities.__getitem__)
 
 
 def _identity_parameters(
