@@ -40,6 +40,7 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
         (
             (_("Billing runs"), "runs", "player-play", StaffAction.RUNS_VIEW),
             (_("Ingest"), "ingest", "chart-bar", StaffAction.USAGE_VIEW),
+            (_("Days and usage"), "days", "history", StaffAction.USAGE_VIEW),
             (_("Meters"), "meters", "notebook", StaffAction.USAGE_VIEW),
             (_("Raw events"), "partitions", "history", StaffAction.RUNS_VIEW),
             (_("Gateways"), "gateways", "activity", StaffAction.GATEWAYS_VIEW),

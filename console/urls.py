@@ -13,7 +13,16 @@ from console.finance import (
     payments,
     taxes,
 )
-from console.operations import gateways, ingest, meters, partitions, quarantine, runs
+from console.operations import (
+    days,
+    gateways,
+    ingest,
+    meters,
+    partitions,
+    quarantine,
+    runs,
+    usage,
+)
 from console.sales import (
     coupons,
     first_plan,
@@ -79,6 +88,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("corrections/", corrections.correction_list, name="corrections"),
     path("corrections/new/", corrections.new_correction, name="new_correction"),
     path("corrections/<uuid:correction_id>/", corrections.correction, name="correction"),
+    path("days/", days.days, name="days"),
+    path("tenants/<str:tenant_key>/days/", days.of_tenant, name="tenant_days"),
+    path("tenants/<str:tenant_key>/usage/", usage.usage, name="tenant_usage"),
     path("ingest/", ingest.ingest, name="ingest"),
     path("meters/", meters.meters, name="meters"),
     path("partitions/", partitions.partition_list, name="partitions"),

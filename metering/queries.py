@@ -3,6 +3,12 @@
 All run inside the caller's scope, which decides whose usage is seen.
 """
 
+from metering.days.exploring import (
+    ExploredSeries,
+    ExploredUsage,
+    ExploredWindow,
+    explored_usage,
+)
 from metering.days.queries import (
     ClosedDay,
     DayState,
@@ -15,6 +21,7 @@ from metering.days.queries import (
     shown_apps,
     usage_shown,
 )
+from metering.days.shown_periods import PeriodLength, ShownPeriod, offered_periods
 from metering.ingest.queries import QuarantinedEvent, rejected_events
 from metering.meters.queries import DefinedVersion, defined_versions, find_meter, known_meters
 from metering.rollup.present import present_usage, present_users
@@ -45,9 +52,14 @@ __all__ = [
     "DayState",
     "DefinedVersion",
     "DifferentUsers",
+    "ExploredSeries",
+    "ExploredUsage",
+    "ExploredWindow",
     "Granularity",
+    "PeriodLength",
     "QuarantinedEvent",
     "ShownApp",
+    "ShownPeriod",
     "ShownUsage",
     "Span",
     "UsageDifference",
@@ -60,8 +72,10 @@ __all__ = [
     "corrections",
     "defined_versions",
     "different_users",
+    "explored_usage",
     "find_meter",
     "known_meters",
+    "offered_periods",
     "present_usage",
     "present_users",
     "previewed_usage",

@@ -94,6 +94,12 @@ def month_text(value: date, *, language: str) -> str:
     return str(format_date(value, pattern, locale=locale_of(language)))
 
 
+def year_text(value: date, *, language: str) -> str:
+    """2026 or 2026年."""
+    pattern = "y年" if locale_of(language).language == "zh" else "y"
+    return str(format_date(value, pattern, locale=locale_of(language)))
+
+
 def instant_text(value: datetime, *, zone: str, language: str) -> str:
     """Date and time to the minute in `zone`."""
     there = local(value, zone=zone)

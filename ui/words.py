@@ -59,6 +59,7 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
     "day": {
         "open": (pgettext_lazy("day", "Open"), Tone.ACTIVE),
         "closed": (pgettext_lazy("day", "Closed"), Tone.NEUTRAL),
+        "held": (_("Waits for reports"), Tone.WARNING),
         "corrected": (_("Corrected"), Tone.WARNING),
     },
     "coupon": {
@@ -113,6 +114,12 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "registered_users": _("Registered users"),
         "storage": _("Storage"),
         "api_calls": _("API calls"),
+    },
+    "dimension": {
+        "kind": _("By kind"),
+        "direction": _("By direction"),
+        "region": _("By region"),
+        "deployment": _("By deployment"),
     },
     "model": {
         "flat": _("Flat fee"),

@@ -217,7 +217,7 @@ def _shown_of_tenant(
     until = closed_until(tenant_ids=[tenant_id]).get(tenant_id, date.min)
     match granularity:
         case Granularity.HOUR:
-            bounds = _hours(from_day, to_day, zone)
+            bounds = hours_between(from_day, to_day, zone)
             values = usage_in_windows(
                 tenant_id=tenant_id,
                 app_ids=[app.id for app in apps],
@@ -228,7 +228,7 @@ def _shown_of_tenant(
             )
         case Granularity.DAY | Granularity.MONTH:
             if granularity == Granularity.MONTH:
-                days = _months(from_day, to_day)
+                days = months_between(from_day, to_day)
             else:
                 days = [from_day + timedelta(days=n) for n in range((to_day - from_day).days + 1)]
             bounds = [local_midnight(day, zone) for day in days]
@@ -295,7 +295,8 @@ def _by_days(
     ]
 
 
-def _months(from_day: date, to_day: date) -> list[date]:
+def months_between(from_day: date, to_day: date) -> list[date]:
+    """The first day, each first of a month after it, and `to_day`."""
     bounds = [from_day]
     while bounds[-1] < to_day:
         following = (bounds[-1].replace(day=1) + timedelta(days=32)).replace(day=1)
@@ -303,7 +304,7 @@ def _months(from_day: date, to_day: date) -> list[date]:
     return bounds
 
 
-def _hours(from_day: date, to_day: date, zone: ZoneInfo) -> list[datetime]:
+def hours_between(from_day: date, to_day: date, zone: ZoneInfo) -> list[datetime]:
     """The local hours, counted from each midnight; a day that changes its offset has 23 or 25."""
     bounds: list[datetime] = []
     day = from_day

@@ -87,3 +87,20 @@ def gap_rows(*, limit: int = 100) -> list[GapRow]:
         )
         for gap in gaps
     ]
+
+
+def gateways_holding(*, tenant_id: UUID) -> list[str]:
+    """The keys of the gateways whose missing reports hold the tenant's days, in a cross-tenant scope."""
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT DISTINCT gateway.key COLLATE "C"
+              FROM metering_gateway_tenant reported
+              JOIN metering_gateway_gap gap ON gap.gateway_id = reported.gateway_id
+              JOIN metering_gateway gateway ON gateway.id = reported.gateway_id
+             WHERE reported.tenant_id = %s::uuid AND gap.released_at IS NULL
+             ORDER BY 1
+            """,
+            [str(tenant_id)],
+        )
+        return [key for (key,) in execution.fetchall()]

@@ -1,12 +1,16 @@
 """The portal as the people of a tenant use it."""
 
 import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import expect
 
 from billing.invoicing.models import Invoice
+from tenants.models import Tenant
 from tenants.scope import system_scope
 from tests.browser.conftest import PASSWORD, SignIn, Watch, World, invoice_of
+from tests.services.metering_world import message, send
 
 
 def status_of(invoice: Invoice) -> str:
@@ -18,15 +22,54 @@ def test_usage_is_drawn_and_told(sign_in: SignIn, world: World) -> None:
     page = sign_in(world.owner)
     page.get_by_role("link", name="Usage", exact=True).click()
     expect(page.locator("canvas")).to_be_visible()
-    assert page.evaluate("document.querySelector('summit-chart').chart.data.datasets.length") == 2
+    page.wait_for_function(
+        "document.querySelector('summit-chart').chart?.data.datasets.length === 2"
+    )
     page.get_by_label("App").select_option("chat")
     page.wait_for_url(re.compile("app=chat"))
-    days = page.get_by_role("table", name="Days").last
+    days = page.get_by_role("table", name="Day", exact=True)
     expect(days).to_contain_text("Mar 31, 2026")
     expect(days.get_by_role("row").nth(1)).to_contain_text("42")
+    expect(page.locator("#usage-now")).to_contain_text("the month before")
     page.get_by_label("Meter").select_option("messages")
     page.wait_for_url(re.compile("meter=messages"))
     expect(page.get_by_role("heading", level=2).first).to_contain_text("Messages")
+    page.get_by_label("Told apart by").select_option("kind")
+    page.wait_for_url(re.compile("by=kind"))
+    # A day opens into its hours, and what was chosen stays.
+    page.get_by_role("link", name="Mar 31, 2026").click()
+    page.wait_for_url(re.compile(r"meter=messages.*by=kind.*period=2026-03-31"))
+    expect(page.locator("main")).to_contain_text("This usage can't be told apart so")
+    expect(page.locator("#usage-now")).to_contain_text("the day before")
+
+
+def test_usage_of_today_follows_by_itself(sign_in: SignIn, world: World) -> None:
+    """What is committed is on the page within 5 seconds, without a click."""
+    page = sign_in(world.stranger)
+    now = datetime.now(tz=UTC)
+    today = now.astimezone(ZoneInfo("Asia/Shanghai")).date()
+    page.goto(f"/portal/beta/usage/?period={today}")
+    with system_scope(purpose="test"):
+        tenant_id = Tenant.objects.values_list("id", flat=True).get(key="beta")
+    send(tenant_id, [message("now", "somebody", now, app="beta-chat")], now=now)
+    figures = page.locator("#usage-now")
+    expect(figures.locator(".figure-value").first).to_have_text("1", timeout=5000)
+    expect(figures).to_contain_text("yesterday by this time: 0")
+    page.reload()
+    hours = page.get_by_role("table", name="Hour", exact=True)
+    expect(hours.get_by_role("row").nth(1)).to_contain_text("Open")
+
+
+def test_usage_is_exported(sign_in: SignIn, world: World) -> None:
+    page = sign_in(world.owner)
+    page.goto("/portal/acme/usage/?meter=dau&period=2026-03")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export CSV").click()
+    assert download.value.suggested_filename == "usage-acme-dau-2026-03.csv"
+    lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert lines[0].split(",")[0] == "day"
+    assert len(lines) == 32
+    assert lines[31].startswith("2026-03-31,42,")
 
 
 def test_invoice_is_paid_by_card(sign_in: SignIn, world: World) -> None:
