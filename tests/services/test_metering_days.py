@@ -20,6 +20,7 @@ from metering.queries import (
     shown_app,
     usage_shown,
 )
+from metering.rollup.services import roll_up as rolling
 from metering.services import ClosedDays, close_days, roll_up_pending
 from tenants.scope import system_scope, tenant_scope
 from tests.factories import a_tenant
@@ -252,6 +253,27 @@ def test_one_close_serves_tenants_that_are_new_known_folded_and_pending() -> Non
             tenant_ids=[pending.id], recorded_from=EVENING, recorded_to=following
         )
         assert recorded == []
+
+
+def test_all_that_was_committed_is_counted_in_however_much_is_pending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rolling, "_BATCHES_AT_A_TIME", 2)
+    tenants = [a_tenant(f"t-{n}", apps=(f"app-{n}",)) for n in range(4)]
+    for tenant in tenants:
+        for event in range(3):
+            sent = message(str(event), f"u{event}", EVENING, app=tenant.apps[0].key)
+            send(tenant.id, [sent], now=EVENING)
+
+    assert close(MIDNIGHT) == ClosedDays(tenants=4, days=4)
+
+    ids = [tenant.id for tenant in tenants]
+    assert roll_up_pending(now=MIDNIGHT).batches == 0
+    for tenant in tenants:
+        assert sorted(stored_usage(tenant.id).values()) == [3, 3]
+    with system_scope(purpose="test"):
+        later = MIDNIGHT + timedelta(days=1)
+        assert corrections(tenant_ids=ids, recorded_from=EVENING, recorded_to=later) == []
 
 
 def test_the_schedule_closes_every_quarter_of_an_hour() -> None:

@@ -100,7 +100,9 @@ def roll_up(
     gauges; each by its key), so that runners don't deadlock.
     """
     with cursor() as execution:
-        tenants = _tenants_locked(execution, tenant_ids=tenant_ids)
+        # Who wants all that is pending wants it of all tenants.
+        most = None if most_events is None else _BATCHES_AT_A_TIME
+        tenants = _tenants_locked(execution, tenant_ids=tenant_ids, most=most)
         if not tenants:
             return RolledUp(batches=0, events=0)
         batches = _claimed(execution, tenants=tenants, most_events=most_events, wait=wait)
@@ -121,7 +123,7 @@ def roll_up_pending(
         return _fold_all(now=now, tenant_ids=tenant_ids)
     with system_scope(purpose="roll up usage"), cursor() as execution:
         # Committed first: made by the first runner, they would keep the others waiting for its end.
-        _tenants_locked(execution, tenant_ids=tenant_ids)
+        _tenants_locked(execution, tenant_ids=tenant_ids, most=_BATCHES_AT_A_TIME)
     with ThreadPoolExecutor(runners - 1) as pool:
         others = [
             pool.submit(_fold_beside, now=now, tenant_ids=tenant_ids) for _ in range(runners - 1)
@@ -170,8 +172,11 @@ class _Batch:
     events: int
 
 
-def _tenants_locked(execution: Any, *, tenant_ids: Sequence[UUID] | None) -> list[UUID]:
-    """Tenants with pending batches, their watermarks locked against being moved.
+def _tenants_locked(
+    execution: Any, *, tenant_ids: Sequence[UUID] | None, most: int | None
+) -> list[UUID]:
+    """Tenants with pending batches (with the first `most` of them; None: with any), their watermarks
+    locked against being moved.
 
     Makes the missing ones first: a close must not slip in where there is no row to lock. Locks no
     batch yet, because a close holds the watermark when it waits for batches.
@@ -188,7 +193,7 @@ def _tenants_locked(execution: Any, *, tenant_ids: Sequence[UUID] | None) -> lis
         """,
         {
             "wanted": None if tenant_ids is None else plain_array(tenant_ids),
-            "most": _BATCHES_AT_A_TIME,
+            "most": most,
         },
     )
     tenants = [tenant_id for (tenant_id,) in execution.fetchall()]
