@@ -11,8 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from metering.rollup.queries import UsageDifference, usage_differences
-from metering.rollup.services.rebuild_usage import REBUILT
-from metering.rollup.services.roll_up import LATE
+from metering.rollup.services.rebuild_usage import COUNTED_REASONS
 from work.connections import cursor
 
 MOST_DIFFERENCES: Final = 100_000
@@ -154,7 +153,7 @@ def _corrected_by_hand(*, day: date) -> dict[tuple[UUID, UUID, str, str], Decima
              WHERE day = %s AND reason <> ALL (%s)
              GROUP BY tenant_id, app_id, meter, kind
             """,
-            [day, [LATE, REBUILT]],
+            [day, list(COUNTED_REASONS)],
         )
         return {
             (tenant_id, app_id, meter, kind): delta

@@ -349,6 +349,18 @@ def closed_until(*, tenant_ids: Sequence[UUID]) -> dict[UUID, date]:
     }
 
 
+def tenants_with_days(
+    *, among: Sequence[UUID] | None, after: UUID | None, limit: int
+) -> list[UUID]:
+    """The next tenants with usage by id, `among` these (None: all) and after that one."""
+    found = Watermark.objects.order_by("tenant_id")
+    if among is not None:
+        found = found.filter(tenant_id__in=list(among))
+    if after is not None:
+        found = found.filter(tenant_id__gt=after)
+    return list(found.values_list("tenant_id", flat=True)[:limit])
+
+
 def usage_in_windows(
     *,
     tenant_id: UUID,

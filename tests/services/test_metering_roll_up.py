@@ -332,6 +332,33 @@ def test_rebuilding_a_closed_day_records_a_correction() -> None:
         )
 
 
+def test_rebuilding_leaves_what_people_corrected() -> None:
+    tenant = a_tenant()
+    app, day = tenant.apps[0].id, date(2026, 3, 1)
+    send(tenant.id, [message("1", "a"), message("2", "b")])
+    roll_up_pending(now=NOW)
+    with system_scope(purpose="test"):
+        close_days(now=NOW + timedelta(days=2))
+        set_usage(
+            tenant_id=tenant.id,
+            app_id=app,
+            meter="messages",
+            day=day,
+            value=Decimal(1),
+            now=NOW,
+            reason="a test message",
+        )
+        rebuilt = rebuild_usage(tenant_id=tenant.id, now=NOW, **EVER)
+    assert (rebuilt.changed, rebuilt.corrected) == (0, 0)
+    assert stored_usage(tenant.id)[app, "messages", "", day] == 1
+    # A late event counts on top of it, with a recount and without.
+    send(tenant.id, [message("3", "c")])
+    roll_up_pending(now=NOW)
+    with system_scope(purpose="test"):
+        assert rebuild_usage(tenant_id=tenant.id, now=NOW, **EVER).corrected == 0
+    assert stored_usage(tenant.id)[app, "messages", "", day] == 2
+
+
 def test_a_day_can_be_set_outright_open_or_closed() -> None:
     tenant = a_tenant()
     app, day = tenant.apps[0].id, date(2026, 3, 1)

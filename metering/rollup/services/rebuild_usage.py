@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from kernel.array_literals import text_array
 from kernel.errors import Invalid
 from metering.ingest.stored import EVENTS
 from metering.meters.domain import ACTIVE_USERS, counting_rules
@@ -12,7 +13,7 @@ from metering.meters.queries import known_meters
 from metering.retention.queries import first_recountable_day
 from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
-from metering.rollup.services.roll_up import roll_up
+from metering.rollup.services.roll_up import LATE, roll_up
 from work.connections import cursor
 
 _FACTS: Final = f"""
@@ -25,6 +26,9 @@ _WITHIN: Final = "AND day >= %(from)s AND day < %(to)s"
 """Days of a meter in UTC reach into the local days beside them."""
 
 REBUILT: Final = "recounted from the events"
+COUNTED_REASONS: Final = (LATE, REBUILT)
+"""The reasons of corrections that come of counting; all others are people's, who know more than the
+events: a recount leaves those as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +43,8 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
     """Recount the local days from `from_day` to `to_day` (excluded) in the caller's cross-tenant
     transaction.
 
-    Marks and open days are made as the events say; a closed day gets a correction. The days must
-    lie within the time for which events are kept. Raises Invalid `end_before_start`, `events_gone`.
+    Marks and open days are made as the events say; a closed day gets a correction, beside those that
+    people made. The days must lie within the time for which events are kept. Raises Invalid `end_before_start`, `events_gone`.
     """
     if to_day <= from_day:
         raise Invalid("end_before_start", "to_day must be after from_day.", field="to_day")
@@ -59,6 +63,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         "now": now,
         "active_users": ACTIVE_USERS,
         "reason": REBUILT,
+        "counted": text_array(COUNTED_REASONS),
     }
     with cursor() as execution:
         execution.execute(
@@ -127,6 +132,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
                     UNION ALL
                     SELECT app_id, meter, day, kind, delta FROM metering_correction
                      WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
+                       AND reason = ANY (%(counted)s::text[])
                 ) AS parts GROUP BY app_id, meter, day, kind
             )
             SELECT app_id, meter, day, kind,
