@@ -52,6 +52,9 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "day_not_closed": _(
         "The day is not closed yet: what arrives is still counted in. Correct a closed day."
     ),
+    "counted_by_another": _(
+        "%(meter)s counts those who are counted as %(counted_as)s; correct %(counted_as)s, and both change."
+    ),
     "nothing_to_correct": _("The day's usage is that already; give another value."),
     "request_expired": _("The request is older than 72 hours; ask for it anew."),
     "same_person": _("Who asked for a correction can't approve it; ask somebody else."),

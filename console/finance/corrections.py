@@ -97,7 +97,8 @@ class CorrectionForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         meters = metering.known_meters()
-        self.fields["meter"].choices = [(key, words.word("meter", key)) for key in meters]  # type: ignore[attr-defined]  # a choice field
+        own = [key for key, meter in meters.items() if meter.marks == key]
+        self.fields["meter"].choices = [(key, words.word("meter", key)) for key in own]  # type: ignore[attr-defined]  # a choice field
 
     def asked(self) -> AskedCorrection:
         """What the valid form asks for."""

@@ -179,6 +179,7 @@ def test_it_is_good_for_three_days() -> None:
     [
         ({"app": "nobodys"}, "unknown_app"),
         ({"meter": "nothing"}, "unknown_meter"),
+        ({"meter": "mau"}, "counted_by_another"),
         ({"kind": "group"}, "unknown_dimension"),
         ({"value": "-1"}, "negative_usage"),
         ({"value": "35"}, "nothing_to_correct"),

@@ -185,6 +185,42 @@ def test_a_gauge_that_was_set_holds_until_something_newer_or_higher() -> None:
     assert values_of(tenant.id, "peak_connections") == {("", DAY): 70}
 
 
+def test_a_gauge_of_a_closed_day_that_was_set_stays_so_after_a_recount() -> None:
+    tenant = a_tenant()
+    for place, (kind, value) in enumerate(
+        [("storage.measured", 60), ("connections.measured", 40)]
+    ):
+        send(tenant.id, [gauge(f"{place}", kind, value, MORNING)])
+    later = NOW + timedelta(days=2)
+    with system_scope(purpose="test"):
+        close_days(now=later)
+        for meter in ("storage", "peak_connections"):
+            set_usage(
+                tenant_id=tenant.id,
+                app_id=tenant.apps[0].id,
+                meter=meter,
+                day=DAY,
+                value=Decimal(50),
+                now=later,
+                reason="measured twice",
+            )
+        rebuilt = rebuild_usage(
+            tenant_id=tenant.id, from_day=DAY, to_day=DAY + timedelta(days=1), now=later
+        )
+    assert (rebuilt.changed, rebuilt.corrected) == (0, 0)
+    send(
+        tenant.id,
+        [
+            gauge("late-1", "storage.measured", 99, MORNING + timedelta(hours=1)),
+            gauge("late-2", "connections.measured", 45, MORNING + timedelta(hours=1)),
+        ],
+        now=later,
+    )
+    roll_up_pending(now=later)
+    assert values_of(tenant.id, "storage") == {("", DAY): 50}
+    assert values_of(tenant.id, "peak_connections") == {("", DAY): 50}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_all_meters_equal_a_count_by_hand(seed: int) -> None:
     """Duplicates, late events after a close, several dimensions; a plain count in Python beside it."""

@@ -44,11 +44,20 @@ class CheckedCorrection:
 def check_correction(asked: AskedCorrection) -> CheckedCorrection:
     """What the correction would change; in the caller's cross-tenant scope.
 
-    Raises NotFound `unknown_app`, Invalid `unknown_meter`, `unknown_dimension`, `negative_usage`,
-    `nothing_to_correct`, Conflict `day_not_closed`.
+    Raises NotFound `unknown_app`, Invalid `unknown_meter`, `counted_by_another`, `unknown_dimension`,
+    `negative_usage`, `nothing_to_correct`, Conflict `day_not_closed`.
     """
     app = shown_app(key=asked.app)
     meter = find_meter(asked.meter)
+    if meter.marks != meter.key:
+        # It has no values of its own that could be more or less.
+        raise Invalid(
+            "counted_by_another",
+            f"{meter.key} counts those who are counted as {meter.marks}; correct {meter.marks}, and both "
+            "change.",
+            field="meter",
+            params={"meter": meter.key, "counted_as": meter.marks},
+        )
     refuse_unknown_dimensions(meter, dimensions_of(asked.kind), field="kind")
     if not asked.value.is_finite() or asked.value < 0:
         raise Invalid("negative_usage", "A day's value is a number from 0 up.", field="value")

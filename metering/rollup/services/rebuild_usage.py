@@ -14,6 +14,7 @@ from metering.retention.queries import first_recountable_day
 from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from metering.rollup.services.roll_up import LATE, roll_up
+from metering.rollup.services.set_usage import NOBODY
 from work.connections import cursor
 
 _FACTS: Final = f"""
@@ -64,6 +65,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         "active_users": ACTIVE_USERS,
         "reason": REBUILT,
         "counted": text_array(COUNTED_REASONS),
+        "nobody": str(NOBODY),
     }
     with cursor() as execution:
         execution.execute(
@@ -88,11 +90,21 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
                 f" AND {column} < date_trunc('month', %(to)s::date - 1) + interval '1 month'",
                 values,
             )
-        for table in ("metering_active_user", "metering_mark", "metering_reading"):
+        for table in ("metering_active_user", "metering_mark"):
             execution.execute(
                 f"DELETE FROM {table} WHERE tenant_id = %(tenant)s::uuid {_WITHIN}",  # noqa: S608
                 values,
             )
+        # Of a closed day, a reading that somebody set goes with the correction, which stays.
+        execution.execute(
+            f"""
+            DELETE FROM metering_reading WHERE tenant_id = %(tenant)s::uuid {_WITHIN}
+               AND NOT (batch_id = %(nobody)s::uuid AND day < (
+                    SELECT coalesce(closed_until, '-infinity') FROM metering_watermark
+                     WHERE tenant_id = %(tenant)s::uuid))
+            """,  # noqa: S608  # nothing from outside
+            values,
+        )
         execution.execute(
             f"""
             WITH {_FACTS}, {RULES}, {COUNTED}, active AS (
@@ -116,6 +128,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
              ORDER BY tenant_id, app_id, meter, day, kind,
                       CASE aggregation WHEN 'max' THEN value END DESC, occurred_at DESC,
                       received_at DESC, batch_id DESC, position DESC
+            ON CONFLICT DO NOTHING
             """,  # noqa: S608  # nothing from outside
             values,
         )

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from kernel.dimensions import dimensions_of
@@ -10,6 +10,9 @@ from kernel.errors import Invalid
 from metering.meters.domain import refuse_unknown_dimensions
 from metering.meters.queries import find_meter
 from work.connections import cursor
+
+NOBODY: Final = UUID(int=0)
+"""The batch of a reading that came with none: one that was set."""
 
 
 def set_usage(
@@ -44,7 +47,7 @@ def set_usage(
         "value": value,
         "now": now,
         "reason": reason,
-        "nobody": str(UUID(int=0)),
+        "nobody": str(NOBODY),
     }
     with cursor() as execution:
         execution.execute(
