@@ -8,6 +8,7 @@ from uuid import UUID
 
 from metering.ingest.models import RejectedEvent
 from tenants.models import App, Tenant
+from work.connections import cursor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,35 @@ def apps_by_key(*, keys: Iterable[str]) -> dict[str, AppFacts]:
     return {
         key: AppFacts(id=app_id, key=key, tenant_id=tenant_id) for key, app_id, tenant_id in rows
     }
+
+
+def sender_facts(
+    *, tenant_id: UUID, app_keys: Iterable[str]
+) -> tuple[TenantFacts, dict[str, AppFacts]] | None:
+    """One tenant and those of its apps that have these keys, by key, in one query; None when the scope
+    shows no such tenant."""
+    with cursor() as execution:
+        execution.execute(
+            """
+            SELECT tenant.key, tenant.timezone, tenant.hash_salt, app.key, app.id
+              FROM tenants_tenant tenant
+              LEFT JOIN tenants_app app ON app.tenant_id = tenant.id AND app.key = ANY (%s)
+             WHERE tenant.id = %s
+            """,
+            [list(app_keys), tenant_id],
+        )
+        rows = execution.fetchall()
+    if not rows:
+        return None
+    key, timezone, hash_salt, _, _ = rows[0]
+    return (
+        TenantFacts(id=tenant_id, key=key, timezone=timezone, hash_salt=bytes(hash_salt)),
+        {
+            app_key: AppFacts(id=app_id, key=app_key, tenant_id=tenant_id)
+            for _, _, _, app_key, app_id in rows
+            if app_key is not None
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from kernel.period import local_midnight
 from metering.ingest.domain.events import Refusal, UsageEvent, age_fault, extra_data, properties_of
 from metering.ingest.domain.identity import content_of, event_identities, event_identity
 from metering.ingest.domain.plain_events import PlainEvents, Sort
-from metering.ingest.queries import AppFacts, apps_by_key, tenant_facts
+from metering.ingest.queries import AppFacts, sender_facts
 from metering.ingest.services.admit import (
     IngestResult,
     Submission,
@@ -23,8 +23,7 @@ from metering.ingest.services.admit import (
     finished,
 )
 from metering.ingest.services.store_events import Columns, Group, store_events
-from metering.meters.domain import event_types
-from metering.meters.queries import known_meters
+from metering.meters.queries import event_types_for
 
 
 def ingest_plain_events(
@@ -36,19 +35,17 @@ def ingest_plain_events(
     Runs in the caller's transaction; where it gives None it has written nothing. Raises NotFound
     `unknown_tenant`.
     """
-    tenant = tenant_facts(tenant_ids=[tenant_id]).get(tenant_id)
-    if tenant is None:
+    facts = sender_facts(
+        tenant_id=tenant_id, app_keys={sort.subject for sort in events.distinct_sorts}
+    )
+    if facts is None:
         raise NotFound("unknown_tenant", "There is no such tenant.", field="tenant")
-    apps = {
-        key: app
-        for key, app in apps_by_key(keys={sort.subject for sort in events.distinct_sorts}).items()
-        if app.tenant_id == tenant_id
-    }
+    tenant, apps = facts
     earliest, latest = min(events.instants), max(events.instants)
     identities = _identities(events)
     if (
         any(sort.subject not in apps for sort in events.distinct_sorts)
-        or not _plain_types().issuperset(sort.type for sort in events.distinct_sorts)
+        or not _are_plain({sort.type for sort in events.distinct_sorts})
         or age_fault(time=earliest, now=now)
         or age_fault(time=latest, now=now)
         or len(set(identities)) < len(identities)
@@ -82,10 +79,10 @@ def ingest_plain_events(
     return _told_apart(known, events=events, digests=digests, teller=teller, now=now)
 
 
-def _plain_types() -> frozenset[str]:
-    """The types whose events tell all that they must when they tell a user."""
-    types = event_types(known_meters())
-    return types.known - types.need_device - types.need_value
+def _are_plain(names: set[str]) -> bool:
+    """Whether events of these types tell all that they must when they tell a user."""
+    types = event_types_for(names)
+    return names <= types.known - types.need_device - types.need_value
 
 
 class _Days(NamedTuple):

@@ -23,6 +23,12 @@ _WARY_FOR: Final = 20
 _MOST_WARY: Final = 10_000
 _HEX_DIGITS: Final = 32
 _NULL: Final = "NULL"
+_TOLD: Final = (
+    "ROWS FROM (string_to_table(%(identities)s, ','), string_to_table(%(tenants)s, ','),"
+    " string_to_table(%(digests)s, ','))"
+)
+"""What is told of each identity, in text. Texts are cut at commas, since the text form of an array is read
+character by character, which takes a fifth of the whole insert."""
 
 
 class Group(NamedTuple):
@@ -86,12 +92,13 @@ def _identified(columns: Columns, *, now: datetime) -> dict[int, str]:
         with cursor() as execution:
             try:
                 execution.execute(
-                    "SAVEPOINT metering_identities;"
-                    " INSERT INTO metering_event_identity (identity, tenant_id, digest, received_at)"
-                    " SELECT identity, coalesce(tenant_id, %(tenant)s::uuid), digest, %(now)s"
-                    " FROM unnest(%(identities)s::uuid[], %(tenants)s::uuid[], %(digests)s::uuid[])"
-                    " AS incoming (identity, tenant_id, digest);"
-                    " RELEASE SAVEPOINT metering_identities",
+                    f"""
+                    SAVEPOINT metering_identities;
+                    INSERT INTO metering_event_identity (identity, tenant_id, digest, received_at)
+                    SELECT identity::uuid, coalesce(tenant_id, %(tenant)s)::uuid, digest::uuid, %(now)s
+                      FROM {_TOLD} AS incoming (identity, tenant_id, digest);
+                    RELEASE SAVEPOINT metering_identities
+                    """,  # noqa: S608  # nothing from outside
                     _identity_parameters(columns, order=order, now=now),
                 )
             except IntegrityError:
@@ -108,11 +115,12 @@ def _identified_with_care(columns: Columns, *, now: datetime) -> dict[int, str]:
     parameters = _identity_parameters(columns, order=order, now=now)
     with cursor() as execution:
         execution.execute(
-            """
+            f"""
             WITH incoming AS MATERIALIZED (
-                SELECT identity, coalesce(tenant_id, %(tenant)s::uuid) AS tenant_id, digest, place
-                  FROM unnest(%(identities)s::uuid[], %(tenants)s::uuid[], %(digests)s::uuid[])
-                       WITH ORDINALITY AS incoming (identity, tenant_id, digest, place)
+                SELECT identity::uuid AS identity,
+                       coalesce(tenant_id, %(tenant)s)::uuid AS tenant_id,
+                       digest::uuid AS digest, place
+                  FROM {_TOLD} WITH ORDINALITY AS incoming (identity, tenant_id, digest, place)
             ), stored AS (
                 INSERT INTO metering_event_identity (identity, tenant_id, digest, received_at)
                 SELECT identity, tenant_id, digest, %(now)s FROM incoming ORDER BY place
@@ -122,7 +130,7 @@ def _identified_with_care(columns: Columns, *, now: datetime) -> dict[int, str]:
             SELECT place FROM incoming
              WHERE NOT EXISTS (SELECT FROM stored WHERE stored.identity = incoming.identity
                                                     AND stored.tenant_id = incoming.tenant_id)
-            """,
+            """,  # noqa: S608  # nothing from outside
             parameters,
         )
         places = [order[place - 1] for (place,) in execution.fetchall()]
@@ -173,10 +181,10 @@ def _identity_parameters(
     alone = tenants.count(tenants[0]) == len(tenants)
     return {
         "now": now,
-        "identities": plain_array([columns.identities[place] for place in order]),
-        "digests": plain_array([columns.digests[place] for place in order]),
+        "identities": ",".join([columns.identities[place] for place in order]),
+        "digests": ",".join([columns.digests[place] for place in order]),
         "tenant": tenants[0],
-        "tenants": "{}" if alone else plain_array([tenants[place] for place in order]),
+        "tenants": "" if alone else ",".join([tenants[place] for place in order]),
     }
 
 
@@ -226,6 +234,7 @@ def keep_events(
 
 _SAME_TEXTS: Final = "array_fill(%s::text, ARRAY[%s])"
 _SAME_TIMES: Final = "array_fill(%s::timestamptz, ARRAY[%s])"
+_HASHES: Final = f"string_to_array(%s, ',', '{_NULL}')::uuid[]"
 
 
 def _arrays(
@@ -253,17 +262,22 @@ def _arrays(
         arrays.append(plain_array(times))
     forms.append(
         f"(%s::uuid, %s, %s, %s, %s::uuid, %s, %s, %s, %s, {ids_form}, {times_form},"
-        " %s::uuid[], %s::bigint[], %s::uuid[], %s::numeric[], %s::int[])"
+        f" {_HASHES}, %s::bigint[], {_HASHES}, %s::numeric[], %s::int[])"
     )
+    devices = [] if columns.devices is None else own(columns.devices)
+    readings = [] if columns.readings is None else own(columns.readings)
     arrays += [
-        plain_array(own(columns.users)),
+        ",".join(own(columns.users)),
         None if max(counts) == 1 else plain_array(counts),
+        None if _are_untold(devices) else ",".join(devices),
+        None if _are_untold(readings) else plain_array(readings),
     ]
-    for column in (columns.devices, columns.readings):
-        values = [] if column is None else own(column)
-        arrays.append(None if all(value == _NULL for value in values) else plain_array(values))
     arrays.append(None if alone else plain_array(place + 1 for place in places))
     return arrays
+
+
+def _are_untold(values: Sequence[str]) -> bool:
+    return all(value == _NULL for value in values)
 
 
 def _are_the_same(values: Sequence[str]) -> bool:
