@@ -4,6 +4,7 @@ from metering.corrections.models import CorrectionRequest
 from metering.days.models import DayClose
 from metering.ingest.models import (
     Batch,
+    Duplicates,
     Event,
     EventGroup,
     EventIdentity,
@@ -35,6 +36,7 @@ __all__ = [
     "DailyUsage",
     "DayClose",
     "DroppedPartition",
+    "Duplicates",
     "Event",
     "EventGroup",
     "EventIdentity",

@@ -1,10 +1,12 @@
-"""Events that were not taken: which, why, and what became of them."""
+"""Events that were not taken: which, why, and what became of them; and how many were known already."""
 
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from kernel import clock
+from metering.activity.queries import activity_of_tenant
 from metering.quarantine.queries import RejectedRow, rejected_codes, rejected_page
 from portal.access import Here, member_page
 from portal.frame import page
@@ -62,6 +64,9 @@ def rejected(request: HttpRequest, here: Here) -> HttpResponse:
         here,
         "portal/rejected.html",
         place="usage",
+        lately=activity_of_tenant(
+            tenant_id=here.tenant_id, tenant_key=here.tenant_key, now=clock.now()
+        ),
         table=table,
         codes=[(each, count, each == code) for each, count in codes.items()],
     )

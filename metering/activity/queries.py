@@ -1,13 +1,15 @@
-"""How much came in lately, how far folding lags, what was refused or late, and which days are closed.
+"""How much came in lately, how far folding lags, what was known already, refused or late, and which days
+are closed.
 
-All in a cross-tenant scope. What is counted over time is found by small indexes on the time of arrival, in
-whose order the rows lie.
+In a cross-tenant scope, where nothing else is said. What is counted over time is found by small indexes on
+the time of arrival, in whose order the rows lie.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from work.connections import cursor
 
@@ -29,6 +31,7 @@ class Activity:
     pending_events: int
     pending_batches: int
     pending_since: datetime | None
+    duplicates: int
     rejected: int
     late: int
     late_tenants: int
@@ -75,6 +78,8 @@ def activity(*, now: datetime) -> Activity:
         execution.execute(
             """
             SELECT (SELECT coalesce(sum(events), 0) FROM metering_batch WHERE received_at >= %(since)s),
+                   (SELECT coalesce(sum(events), 0) FROM metering_duplicates
+                     WHERE received_at >= %(since)s),
                    (SELECT count(*) FROM metering_rejected_event WHERE received_at >= %(since)s),
                    late.corrections, late.tenants, waiting.events, waiting.batches, waiting.since
               FROM (SELECT count(*) AS corrections, count(DISTINCT tenant_id) AS tenants
@@ -85,7 +90,7 @@ def activity(*, now: datetime) -> Activity:
             """,
             {"since": a_day_ago},
         )
-        last_day, rejected, late, late_tenants, events, batches, pending_since = (
+        last_day, duplicates, rejected, late, late_tenants, events, batches, pending_since = (
             execution.fetchone()
         )
     return Activity(
@@ -98,9 +103,100 @@ def activity(*, now: datetime) -> Activity:
         pending_events=int(events),
         pending_batches=batches,
         pending_since=pending_since,
+        duplicates=int(duplicates),
         rejected=rejected,
         late=late,
         late_tenants=late_tenants,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantActivity:
+    """What became of a tenant's events of the last 24 hours; `late` counts corrections of closed days."""
+
+    tenant_key: str
+    accepted: int
+    duplicates: int
+    rejected: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantActivities:
+    """A page of them; `total` counts all."""
+
+    rows: list[TenantActivity]
+    total: int
+
+
+_OF_TENANTS: Final = """
+    SELECT tenant_id, sum(accepted)::bigint AS accepted, sum(duplicates)::bigint AS duplicates,
+           sum(rejected)::bigint AS rejected, sum(late)::bigint AS late
+      FROM (
+            SELECT tenant_id, events AS accepted, 0 AS duplicates, 0 AS rejected, 0 AS late
+              FROM metering_batch WHERE received_at >= %(since)s
+            UNION ALL
+            SELECT tenant_id, 0, events, 0, 0
+              FROM metering_duplicates WHERE received_at >= %(since)s
+            UNION ALL
+            SELECT tenant_id, 0, 0, 1, 0
+              FROM metering_rejected_event WHERE received_at >= %(since)s
+            UNION ALL
+            SELECT tenant_id, 0, 0, 0, 1
+              FROM metering_correction WHERE recorded_at >= %(since)s
+           ) AS told
+     WHERE %(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s::uuid
+     GROUP BY tenant_id
+"""
+
+
+def tenant_activities(*, now: datetime, limit: int, offset: int = 0) -> TenantActivities:
+    """The tenants of the last 24 hours, those with the most duplicates and rejected events first."""
+    with cursor() as execution:
+        execution.execute(
+            f"""
+            SELECT tenant.key, accepted, duplicates, rejected, late, count(*) OVER ()
+              FROM ({_OF_TENANTS}) AS told JOIN tenants_tenant tenant ON tenant.id = told.tenant_id
+             ORDER BY duplicates + rejected DESC, accepted DESC, tenant.key
+             LIMIT %(limit)s OFFSET %(offset)s
+            """,  # noqa: S608  # nothing from outside
+            {
+                "since": now - timedelta(days=1),
+                "tenant": None,
+                "limit": limit,
+                "offset": offset,
+            },
+        )
+        found = execution.fetchall()
+    return TenantActivities(
+        rows=[
+            TenantActivity(
+                tenant_key=key,
+                accepted=accepted,
+                duplicates=duplicates,
+                rejected=rejected,
+                late=late,
+            )
+            for key, accepted, duplicates, rejected, late, _ in found
+        ],
+        total=found[0][-1] if found else 0,
+    )
+
+
+def activity_of_tenant(*, tenant_id: UUID, tenant_key: str, now: datetime) -> TenantActivity:
+    """One tenant's last 24 hours, in its own scope too."""
+    with cursor() as execution:
+        execution.execute(
+            f"SELECT accepted, duplicates, rejected, late FROM ({_OF_TENANTS}) AS tenants",  # noqa: S608  # nothing from outside
+            {"since": now - timedelta(days=1), "tenant": str(tenant_id)},
+        )
+        accepted, duplicates, rejected, late = execution.fetchone() or (0, 0, 0, 0)
+    return TenantActivity(
+        tenant_key=tenant_key,
+        accepted=accepted,
+        duplicates=duplicates,
+        rejected=rejected,
+        late=late,
     )
 
 

@@ -12,6 +12,7 @@ from kernel import clock
 from kernel.errors import Unavailable
 from metering.api.chunks import body_chunks, read_away
 from metering.api.intake import INTAKE, size_of
+from metering.api.outcomes import count_outcomes
 from metering.api.schemas import EVENT, EVENTS, INGEST_RESULT
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import (
@@ -23,6 +24,7 @@ from metering.ingest.domain.bodies import (
     read_body,
 )
 from metering.ingest.domain.plain_events import plain_events
+from metering.ingest.services.admit import IngestResult
 from metering.ingest.services.ingest_events import ingest_events
 from metering.ingest.services.ingest_plain_events import ingest_plain_events
 from tenants.api.authentication import recent_tenant
@@ -108,6 +110,8 @@ class EventsView(Endpoint):
         # Only repeated calls need the digest, which takes its time over a large body.
         content = hashlib.sha256(body).hexdigest() if HEADER in request.headers else ""
 
+        done: list[IngestResult] = []
+
         def ingest() -> Answer:
             tenant_id, now = self.caller.tenant_id, clock.now()
             result = (
@@ -118,6 +122,7 @@ class EventsView(Endpoint):
             if result is None:
                 read = events or decoded_events(body, media=media)
                 result = ingest_events(tenant_id=tenant_id, events=read, now=now)
+            done.append(result)
             data: dict[str, Any] = {
                 "accepted": result.accepted,
                 "duplicates": result.duplicates,
@@ -128,4 +133,7 @@ class EventsView(Endpoint):
             }
             return Answer(data=data)
 
-        return answer_once(request=request, endpoint="POST /events", content=content, call=ingest)
+        answer = answer_once(request=request, endpoint="POST /events", content=content, call=ingest)
+        for result in done:  # none where an earlier call was answered again
+            count_outcomes(result)
+        return answer

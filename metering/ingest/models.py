@@ -139,6 +139,28 @@ class Batch(models.Model):
         return f"batch {self.id}"
 
 
+class Duplicates(models.Model):
+    """How many events of one call were known already, of a tenant; none where a call had none."""
+
+    web_access = "append"
+    jobs_access = "append"
+
+    pk = models.CompositePrimaryKey("tenant_id", "received_at", "id")
+    tenant_id = models.UUIDField()
+    received_at = models.DateTimeField()
+    id = models.UUIDField()
+    events = models.IntegerField()
+
+    class Meta:
+        db_table = "metering_duplicates"
+        indexes: ClassVar = [
+            BrinIndex(fields=["received_at"], name="metering_duplicates_arrival"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.events} duplicates"
+
+
 class Event(models.Model):
     """One accepted usage event as they were kept before `EventGroup`; read together with those."""
 

@@ -83,6 +83,28 @@ def test_what_was_taken_is_counted() -> None:
     assert sorted(stored_usage(tenant.id).values()) == [2, 6]
 
 
+def test_what_became_of_events_is_a_metric_and_an_answer_sent_again_is_none() -> None:
+    key = a_key(a_tenant())
+    before = outcomes()
+    events = [message("1"), message("2"), message("2"), message("3", app="nobodys")]
+    for _ in range(2):
+        post(key, events, Idempotency_Key="once")
+    post(key, message("1"))
+    told = outcomes()
+    assert {outcome: told[outcome] - before.get(outcome, 0) for outcome in told} == {
+        "accepted": 2,
+        "duplicate": 2,
+        "rejected": 1,
+    }
+
+
+def outcomes() -> dict[str, float]:
+    lines = Client().get("/metrics").content.decode().splitlines()
+    begin = 'summit_events_total{outcome="'
+    told = [line.removeprefix(begin).split('"} ') for line in lines if line.startswith(begin)]
+    return {outcome: float(value) for outcome, value in told}
+
+
 def test_an_offset_that_the_database_does_not_read_is_an_instant_all_the_same() -> None:
     key = a_key(a_tenant())
     events = [message("1"), message("2", time="2026-03-01T15:30:00+23:30")]

@@ -165,15 +165,15 @@ def _prove(tenants: list[CreatedTenant]) -> None:
 
 
 def ingest(tenant: CreatedTenant) -> None:
-    """One event over the API, and one that is refused, so that metering's tables have rows."""
+    """One event over the API twice, and one that is refused, so that metering's tables have rows."""
     with system_scope(purpose="test"):
         key = create_api_key(
             tenant_id=tenant.id, scope="ingest", label="", now=clock.now(), actor="test"
         )
-    answer = call(
-        "POST", "/events", key=key.text, body=[an_event(tenant.apps[0].key), an_event("nobody's")]
-    )
-    assert answer.json()["accepted"] == 1, answer.content
+    events = [an_event(tenant.apps[0].key), an_event("nobody's")]
+    for outcome in ("accepted", "duplicates"):
+        answer = call("POST", "/events", key=key.text, body=events)
+        assert answer.json()[outcome] == 1, answer.content
     with system_scope(purpose="test"):
         EventReplay.objects.create(
             tenant_id=tenant.id,

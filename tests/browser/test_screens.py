@@ -55,6 +55,7 @@ CONSOLE = {
     "account": "/console/ledger/receivable/CNY/",
     "certificates": "/console/certificates/",
     "meters": "/console/meters/",
+    "ingest": "/console/ingest/",
     "days": "/console/days/",
     "days-held": "/console/days/?state=held",
     "tenant-days": "/console/tenants/acme/days/?month=2026-03",

@@ -5,6 +5,7 @@ caller's transaction and takes a handful of statements whatever the number of ev
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from metering.ingest.domain.local_days import local_days
 from metering.ingest.domain.quarantine import kept_content, kept_event
 from metering.ingest.models import RejectedEvent
 from metering.ingest.queries import TenantFacts
+from metering.ingest.services.note_duplicates import note_duplicates
 from metering.ingest.services.store_events import Columns, Group, known_digests, store_events
 from metering.meters.domain import EventTypes
 from work import jobs
@@ -185,25 +187,26 @@ def admit(
     doubtful = {doubt.known_as for doubt in doubts if doubt.known_as is not None}
     digests |= known_digests(sorted(doubtful - digests.keys()))
 
-    duplicates = 0
+    duplicates: Counter[UUID] = Counter()
     rejected: list[tuple[Submission, Refusal]] = []
     for place, digest in known.items():
         candidate = candidates[names[place]]
         if candidate.is_known_as(digest):
-            duplicates += 1
+            duplicates[candidate.teller.tenant_id] += 1
         else:
             rejected.append((candidate.submission, conflict()))
     for name, candidate in repeats:
         if candidate.is_known_as(digests.get(name, candidates[name].digest)):
-            duplicates += 1
+            duplicates[candidate.teller.tenant_id] += 1
         else:
             rejected.append((candidate.submission, conflict()))
     for doubt in doubts:
         known_digest = None if doubt.known_as is None else digests.get(doubt.known_as)
-        if known_digest is None:
+        teller = doubt.submission.teller
+        if known_digest is None or teller is None:
             rejected.append((doubt.submission, doubt.refusal))
         elif doubt.is_known_as(known_digest):
-            duplicates += 1
+            duplicates[teller.tenant_id] += 1
         else:
             rejected.append((doubt.submission, conflict()))
     return finished(
@@ -214,16 +217,18 @@ def admit(
 def finished(
     *,
     accepted: int,
-    duplicates: int,
+    duplicates: Counter[UUID],
     rejected: list[tuple[Submission, Refusal]],
     now: datetime,
 ) -> IngestResult:
-    """Keep what was rejected for its tenant to see, and tell what became of all."""
+    """Keep what was rejected and how much was known, by tenant, for the tenant to see, and tell what
+    became of all."""
     rejected.sort(key=lambda item: item[0].index)
     _quarantine(rejected, now=now)
+    note_duplicates(of_tenants=duplicates, now=now)
     return IngestResult(
         accepted=accepted,
-        duplicates=duplicates,
+        duplicates=duplicates.total(),
         rejected=[
             RejectedItem(
                 index=submission.index,

@@ -1,6 +1,7 @@
 """Take in one tenant's request whose events are all plainly right."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -146,12 +147,12 @@ def _told_apart(
     now: datetime,
 ) -> IngestResult:
     """The result when some were known: duplicates, and conflicts where the content is another."""
-    duplicates = 0
+    duplicates: Counter[UUID] = Counter()
     rejected: list[tuple[Submission, Refusal]] = []
     for place, digest in known.items():
         event = _event(events, place)
         if digest == digests[place] or teller.is_content(digest, *content_of(event)):
-            duplicates += 1
+            duplicates[teller.tenant_id] += 1
         else:
             rejected.append((Submission(index=place, teller=teller, event=event), conflict()))
     return finished(

@@ -43,6 +43,7 @@ _FORGOTTEN: Final = (
     ("metering_event_key", ""),
     ("metering_event", ""),
     ("metering_rejected_event", ""),
+    ("metering_duplicates", ""),
     # A batch goes with its events, and only when it was counted.
     ("metering_batch", "AND rolled_up_at IS NOT NULL"),
 )
