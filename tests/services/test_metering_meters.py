@@ -187,9 +187,7 @@ def test_a_gauge_that_was_set_holds_until_something_newer_or_higher() -> None:
 
 def test_a_gauge_of_a_closed_day_that_was_set_stays_so_after_a_recount() -> None:
     tenant = a_tenant()
-    for place, (kind, value) in enumerate(
-        [("storage.measured", 60), ("connections.measured", 40)]
-    ):
+    for place, (kind, value) in enumerate([("storage.measured", 60), ("connections.measured", 40)]):
         send(tenant.id, [gauge(f"{place}", kind, value, MORNING)])
     later = NOW + timedelta(days=2)
     with system_scope(purpose="test"):
