@@ -1,8 +1,9 @@
 """``GET /api/v1/usage``: what a tenant's apps used, by local hour, day or month."""
 
+import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -17,6 +18,9 @@ from metering.queries import Granularity, ShownUsage, find_meter, shown_app, sho
 from tenants.api.endpoint import Endpoint, Query
 from tenants.api.schema import answers
 from tenants.domain import KeyScope
+
+_A_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""The one form of a date; Python reads others too, such as 20260301 and 2026-W09-7."""
 
 
 class UsageQuery(Query):
@@ -124,9 +128,11 @@ def _row(row: ShownUsage, granularity: Granularity, by: Sequence[str]) -> dict[s
 def _day(asked: Any, name: str) -> date:
     text = asked.get(name, "")
     try:
-        return date.fromisoformat(text)
+        if _A_DAY.fullmatch(text):
+            return date.fromisoformat(text)
     except ValueError:
-        raise Invalid("bad_date", f"{name} must be a date like 2026-03-01.", field=name) from None
+        pass
+    raise Invalid("bad_date", f"{name} must be a date like 2026-03-01.", field=name)
 
 
 def _granularity(text: str) -> Granularity:

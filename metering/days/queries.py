@@ -172,7 +172,7 @@ def usage_shown(
     Ordered by app, then time; windows without usage are left out. A window's value is the meter
     applied to it: the distinct users of a month, not the sum of its days. Hours are counted from
     the events, days and months from what has been rolled up. Raises Invalid `end_before_start`,
-    `range_too_long`, `unknown_meter`, `unknown_dimension`.
+    `range_too_long`, `unknown_meter`, `unknown_dimension`, `date_out_of_range`.
     """
     refuse_unknown_dimensions(find_meter(meter), by, field="by")
     days = (to_day - from_day).days
@@ -215,6 +215,7 @@ def _shown_of_tenant(
 ) -> list[ShownUsage]:
     tenant_id, zone = apps[0].tenant_id, ZoneInfo(apps[0].timezone)
     until = closed_until(tenant_ids=[tenant_id]).get(tenant_id, date.min)
+    local_midnight(to_day, zone)  # refuses days that are out of range before they are reckoned with
     match granularity:
         case Granularity.HOUR:
             bounds = hours_between(from_day, to_day, zone)

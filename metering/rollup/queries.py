@@ -394,7 +394,7 @@ def usage_in_windows(
                 SELECT app_id, place, kind, {_WINDOW_VALUE[rule.aggregation]} AS value
                   FROM placed GROUP BY app_id, place, kind
             )
-            SELECT app_id, place, kind, value FROM parts
+            SELECT app_id, place, kind, trim_scale(value::numeric) FROM parts
              WHERE value IS NOT NULL ORDER BY app_id, place, kind
             """,  # noqa: S608  # nothing from outside
             {

@@ -86,6 +86,17 @@ def test_hours_and_months() -> None:
     ]
 
 
+@pytest.mark.parametrize("granularity", ["hour", "day", "month"])
+def test_a_reading_is_written_alike_in_all_windows(granularity: str) -> None:
+    tenant = a_tenant()
+    event = message("1", time="2026-03-30T10:15:00+08:00", type="groups.measured")
+    send(tenant.id, [{**event, "data": {"value": "12.50"}}], now=MIDNIGHT)
+    roll_up_pending(now=MIDNIGHT)
+    asked = {"meter": "groups", "from_": "2026-03-30", "to": "2026-03-31"}
+    (row,) = data(get(a_key(tenant, "read"), granularity=granularity, **asked))
+    assert row["value"] == "12.5"
+
+
 def test_all_apps_are_the_tenants_own() -> None:
     key = a_world()
     rows = data(get(key, meter="messages", from_="2026-03-01", to="2026-04-01"))
@@ -111,6 +122,10 @@ def test_anothers_app_is_not_found_like_none() -> None:
         ({"meter": ""}, "unknown_meter"),
         ({"from_": "yesterday"}, "bad_date"),
         ({"to": ""}, "bad_date"),
+        ({"from_": "20260301"}, "bad_date"),
+        ({"from_": "2026-W09-7"}, "bad_date"),
+        ({"from_": "２026-03-01"}, "bad_date"),
+        ({"from_": "9999-12-01", "to": "9999-12-31", "granularity": "month"}, "date_out_of_range"),
         ({"to": "2026-03-01"}, "end_before_start"),
         ({"granularity": "minute"}, "bad_granularity"),
         ({"granularity": "hour", "to": "2026-05-01"}, "range_too_long"),
