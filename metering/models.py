@@ -15,6 +15,12 @@ from metering.ingest.models import (
 from metering.meters.models import MeterDefinition
 from metering.proof.models import ProvenDays, UsageProof
 from metering.quarantine.models import EventReplay
+from metering.recount.models import (
+    CorrectedRecount,
+    RecountedDays,
+    StatedUsage,
+    UsageRecount,
+)
 from metering.reports.models import Gateway, GatewayGap, GatewayReport, GatewayTenant
 from metering.retention.models import DroppedPartition
 from metering.rollup.models import (
@@ -31,6 +37,7 @@ from metering.rollup.models import (
 __all__ = [
     "ActiveUser",
     "Batch",
+    "CorrectedRecount",
     "Correction",
     "CorrectionRequest",
     "DailyUsage",
@@ -53,7 +60,10 @@ __all__ = [
     "MonthUser",
     "ProvenDays",
     "Reading",
+    "RecountedDays",
     "RejectedEvent",
+    "StatedUsage",
     "UsageProof",
+    "UsageRecount",
     "Watermark",
 ]

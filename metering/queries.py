@@ -23,13 +23,25 @@ from metering.days.queries import (
 )
 from metering.days.shown_periods import PeriodLength, ShownPeriod, offered_periods
 from metering.ingest.queries import QuarantinedEvent, rejected_events
-from metering.meters.queries import DefinedVersion, defined_versions, find_meter, known_meters
+from metering.meters.queries import (
+    DefinedVersion,
+    counted_meters,
+    defined_versions,
+    find_meter,
+    known_meters,
+)
+from metering.recount.queries import (
+    RecountComparison,
+    UsageDifference,
+    compare_with_recounts,
+    recounted_usage,
+    usage_differences,
+)
 from metering.rollup.present import present_usage, present_users
 from metering.rollup.queries import (
     CorrectionRow,
     DifferentUsers,
     Span,
-    UsageDifference,
     UsageRow,
     UserDays,
     closed_until,
@@ -37,11 +49,9 @@ from metering.rollup.queries import (
     corrections,
     different_users,
     previewed_usage,
-    recounted_usage,
     tenants_by_usage,
     tenants_with_corrections,
     usage,
-    usage_differences,
     usage_of_spans,
     usage_series,
 )
@@ -58,6 +68,7 @@ __all__ = [
     "Granularity",
     "PeriodLength",
     "QuarantinedEvent",
+    "RecountComparison",
     "ShownApp",
     "ShownPeriod",
     "ShownUsage",
@@ -68,8 +79,10 @@ __all__ = [
     "changed_closed_days",
     "closed_days",
     "closed_until",
+    "compare_with_recounts",
     "correction_counts",
     "corrections",
+    "counted_meters",
     "defined_versions",
     "different_users",
     "explored_usage",

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
-from uuid import UUID
 
-from metering.rollup.queries import UsageDifference, usage_differences
-from metering.rollup.services.rebuild_usage import COUNTED_REASONS
+from metering.recount.queries import UsageDifference, stored_differences, usage_differences
 from work.connections import cursor
 
 MOST_DIFFERENCES: Final = 100_000
@@ -39,10 +37,10 @@ class OpenGap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recount:
-    """How the day's values compare with a recount of the events.
+    """How the day's values compare with what arrived, counted anew.
 
-    `recorded` counts values that were recorded outright, for usage that is counted elsewhere: those
-    without any counted event, and those whose difference is what was corrected by hand.
+    `recorded` counts values that were said outright, for usage that is counted elsewhere or was corrected
+    by hand: they are raw data themselves.
     """
 
     differences: Sequence[UsageDifference]
@@ -127,35 +125,32 @@ def reports_of(*, day: date) -> tuple[int, list[OpenGap]]:
 
 
 def recount_of(*, day: date) -> Recount:
-    """Compare the day's values with a recount of the events, where those are still kept."""
+    """Compare the day's values with what arrived, counted anew."""
     found = usage_differences(
         from_day=day, to_day=day + timedelta(days=1), most=MOST_DIFFERENCES + 1
     )
-    by_hand = _corrected_by_hand(day=day) if found else {}
-    differences = []
-    for each in found[:MOST_DIFFERENCES]:
-        corrected = by_hand.get((each.tenant_id, each.app_id, each.meter, each.kind), Decimal(0))
-        if each.recounted and each.stored - corrected != each.recounted:
-            differences.append(each)
+    return _recount(found, day=day)
+
+
+def kept_recount_of(*, day: date) -> Recount:
+    """Compare the values of a day whose events are gone with the recount that was kept of it."""
+    return _recount(stored_differences(day=day, most=MOST_DIFFERENCES + 1), day=day)
+
+
+def _recount(found: Sequence[UsageDifference], *, day: date) -> Recount:
+    with cursor() as execution:
+        execution.execute("SELECT count(*) FROM metering_stated_usage WHERE day = %s", [day])
+        (recorded,) = execution.fetchone()
     return Recount(
-        differences=differences,
-        recorded=min(len(found), MOST_DIFFERENCES) - len(differences),
+        differences=found[:MOST_DIFFERENCES],
+        recorded=recorded,
         is_complete=len(found) <= MOST_DIFFERENCES,
     )
 
 
-def _corrected_by_hand(*, day: date) -> dict[tuple[UUID, UUID, str, str], Decimal]:
-    """What was corrected with a reason of somebody's own, by tenant, app, meter and dimensions."""
+def recounted_values(*, day: date) -> int:
+    """How many values of the day were counted anew and kept."""
     with cursor() as execution:
-        execution.execute(
-            """
-            SELECT tenant_id, app_id, meter, kind, sum(delta) FROM metering_correction
-             WHERE day = %s AND reason <> ALL (%s)
-             GROUP BY tenant_id, app_id, meter, kind
-            """,
-            [day, list(COUNTED_REASONS)],
-        )
-        return {
-            (tenant_id, app_id, meter, kind): delta
-            for tenant_id, app_id, meter, kind, delta in execution.fetchall()
-        }
+        execution.execute("SELECT count(*) FROM metering_usage_recount WHERE day = %s", [day])
+        (count,) = execution.fetchone()
+    return int(count)

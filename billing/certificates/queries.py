@@ -167,9 +167,10 @@ def _reports(day: date) -> Check:
 def _events(day: date) -> Check:
     values = sum(each.values for each in usage_of_day.meter_days(day=day))
     first = first_recountable_day()
-    if first is not None and day < first:
+    are_gone = first is not None and day < first
+    if are_gone and not usage_of_day.recounted_values(day=day):
         return checked(CheckName.EVENTS, compared=0, findings=[], noted=values)
-    recount = usage_of_day.recount_of(day=day)
+    recount = (usage_of_day.kept_recount_of if are_gone else usage_of_day.recount_of)(day=day)
     tenants, apps = _keys({each.tenant_id for each in recount.differences})
     findings = [
         Finding(

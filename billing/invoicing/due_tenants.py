@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from billing.invoicing.recounts import DIFFERS
 from billing.invoicing.tenant_ranges import TenantRange
 from work.connections import cursor
 
@@ -17,7 +18,7 @@ SELECT tenant_id
                    AND (finalize_at <= %(at)s OR NOT %(finalize)s)
                  UNION
                 SELECT tenant_id FROM billing_subscription
-                 WHERE %(finalize)s AND parked_code = ''
+                 WHERE %(finalize)s AND parked_code IN ('', %(differs)s)
                    AND (status = 'ended' OR late_usage <> 'next_invoice')
                ) AS due
          WHERE tenant_id >= %(first)s AND (%(end)s::uuid IS NULL OR tenant_id < %(end)s)
@@ -40,6 +41,7 @@ def due_ranges(
             {
                 "at": at,
                 "finalize": finalize,
+                "differs": DIFFERS,
                 "first": tenants.first,
                 "end": tenants.end,
                 "size": size,

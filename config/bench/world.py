@@ -30,7 +30,10 @@ def make_tenants(*, tenants: int, apps: int) -> None:
 
 
 def make_daily_usage(*, from_day: str, to_day: str) -> None:
-    """Users and messages of each app on each day, up to and with `to_day`; varied, repeatable."""
+    """Users and messages of each app on each day, up to and with `to_day`; varied, repeatable.
+
+    They are said outright, as by an operator who counts elsewhere: no event stands behind them.
+    """
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
             """
@@ -42,4 +45,13 @@ def make_daily_usage(*, from_day: str, to_day: str) -> None:
             """,
             [from_day, to_day],
         )
-        cursor.execute("ANALYZE metering_daily_usage")
+        cursor.execute(
+            """
+            INSERT INTO metering_stated_usage (
+                tenant_id, app_id, meter, day, kind, value, counted, stated_at, id)
+            SELECT tenant_id, app_id, meter, day, kind, value, 0, now(), gen_random_uuid()
+              FROM metering_daily_usage WHERE day BETWEEN %s AND %s
+            """,
+            [from_day, to_day],
+        )
+        cursor.execute("ANALYZE metering_daily_usage, metering_stated_usage")

@@ -52,6 +52,12 @@ def find_meters(keys: Iterable[str]) -> list[Meter]:
     return [meter_named(key, known) for key in wanted]
 
 
+def counted_meters(keys: Iterable[str]) -> frozenset[str]:
+    """These meters with those whose marks they count. Raises Invalid `unknown_meter`."""
+    found = find_meters(keys)
+    return frozenset({meter.key for meter in found} | {meter.marks for meter in found})
+
+
 def event_types_for(names: Iterable[object]) -> EventTypes:
     """What the meters make of event types of these names; no query where built-in meters name all.
 

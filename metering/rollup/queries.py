@@ -1,4 +1,4 @@
-"""What roll-up keeps, read set-based: daily usage with its corrections, hours, months, a recount."""
+"""What roll-up keeps, read set-based: daily usage with its corrections, hours, months."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +17,7 @@ from metering.meters.domain import (
     Sort,
     counting_rules,
 )
-from metering.meters.queries import find_meter, find_meters, known_meters
-from metering.retention.queries import first_recountable_day
+from metering.meters.queries import find_meter, find_meters
 from metering.rollup.models import Watermark
 from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from work.connections import cursor
@@ -478,14 +477,6 @@ def event_sorts(
         return [Sort(*row) for row in execution.fetchall()]
 
 
-_FACTS: Final = f"""
-    facts AS MATERIALIZED (
-        SELECT {FACTS} FROM {EVENTS} AS event
-         WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
-           AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
-    )"""  # noqa: S608  # nothing from outside
-
-
 def different_users(*, asked: Sequence[UserDays]) -> list[DifferentUsers]:
     """The different identities of each app and of the whole tenant, for all that is asked at once.
 
@@ -559,109 +550,6 @@ def different_users(*, asked: Sequence[UserDays]) -> list[DifferentUsers]:
         return [
             DifferentUsers(days=asked[place], app_id=app_id, users=users)
             for place, app_id, users in execution.fetchall()
-        ]
-
-
-def recounted_usage(*, tenant_ids: Sequence[UUID], from_day: date, to_day: date) -> list[UsageRow]:
-    """The same rows as `usage` gives for all meters that are rolled up, counted anew from the events.
-
-    A second implementation on purpose: it shares neither marks, readings nor increments with
-    roll-up, so that what bills is checked against what was stored (`to_day` excluded).
-    """
-    if not tenant_ids:
-        return []
-    sorts = event_sorts(tenant_ids=tenant_ids, from_day=from_day, to_day=to_day)
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            WITH {_FACTS}, {RULES}, {COUNTED}
-            SELECT tenant_id, app_id, meter, kind, day, trim_scale(value)
-              FROM ({RECOUNTED}) AS recounted
-             WHERE day >= %(from)s AND day < %(to)s
-             ORDER BY tenant_id, app_id, meter, day, kind
-            """,  # noqa: S608  # nothing from outside
-            {
-                "tenants": plain_array(tenant_ids),
-                "from": from_day,
-                "to": to_day,
-                **rule_parameters(counting_rules(meters=known_meters().values(), sorts=sorts)),
-            },
-        )
-        return [
-            UsageRow(
-                tenant_id=tenant_id, app_id=app_id, meter=meter, kind=kind, day=day, value=value
-            )
-            for tenant_id, app_id, meter, kind, day, value in execution.fetchall()
-        ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageDifference:
-    """A daily value that is not what the events say."""
-
-    tenant_id: UUID
-    app_id: UUID
-    meter: str
-    kind: str
-    day: date
-    stored: Decimal
-    recounted: Decimal
-
-
-def usage_differences(
-    *, from_day: date, to_day: date, tenant_ids: Sequence[UUID] | None = None, most: int = 100
-) -> list[UsageDifference]:
-    """Where daily usage with its corrections differs from a recount of the events; at most `most`.
-
-    `to_day` is excluded. None, unless a row was lost, doubled or moved, a batch was not rolled up
-    yet, or a day was set outright. Days whose events are no longer kept are left out. Written apart from
-    roll-up, like `recounted_usage`.
-    """
-    first = first_recountable_day()
-    if first is not None:
-        from_day = max(from_day, first)
-    sorts = event_sorts(tenant_ids=tenant_ids, from_day=from_day, to_day=to_day)
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            WITH {_FACTS}, {RULES}, {COUNTED}, recounted AS (
-                SELECT * FROM ({RECOUNTED}) AS recounted
-                 WHERE day >= %(from)s AND day < %(to)s
-            ), stored AS (
-                SELECT tenant_id, app_id, meter, kind, day, sum(value) AS value FROM (
-                    SELECT tenant_id, app_id, meter, kind, day, value FROM metering_daily_usage
-                    UNION ALL
-                    SELECT tenant_id, app_id, meter, kind, day, delta FROM metering_correction
-                ) AS parts
-                 WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
-                   AND day >= %(from)s AND day < %(to)s
-                 GROUP BY tenant_id, app_id, meter, kind, day
-            )
-            SELECT tenant_id, app_id, meter, kind, day, trim_scale(coalesce(stored.value, 0)),
-                   trim_scale(coalesce(recounted.value, 0))
-              FROM stored FULL JOIN recounted USING (tenant_id, app_id, meter, kind, day)
-             WHERE coalesce(stored.value, 0) <> coalesce(recounted.value, 0)
-             ORDER BY tenant_id, app_id, meter, day, kind LIMIT %(most)s
-            """,  # noqa: S608  # nothing from outside
-            {
-                **rule_parameters(counting_rules(meters=known_meters().values(), sorts=sorts)),
-                "tenants": None if tenant_ids is None else plain_array(tenant_ids),
-                "from": from_day,
-                "to": to_day,
-                "most": most,
-            },
-        )
-        return [
-            UsageDifference(
-                tenant_id=tenant_id,
-                app_id=app_id,
-                meter=meter,
-                kind=kind,
-                day=day,
-                stored=stored,
-                recounted=recounted,
-            )
-            for tenant_id, app_id, meter, kind, day, stored, recounted in execution.fetchall()
         ]
 
 

@@ -10,6 +10,7 @@ from billing.invoicing.changes import counted_until
 from billing.invoicing.drafting import Contract, is_middle_of_day
 from billing.invoicing.late_usage import last_day_values
 from billing.invoicing.models import CreditNote, Invoice
+from billing.invoicing.recounts import compare_usage
 from billing.invoicing.services.decide_change import Decided, decide_change, held_subscription
 from billing.invoicing.services.settle_change import Settling, settle_changes
 from billing.invoicing.services.write_discount import write_discount
@@ -116,7 +117,8 @@ def change_subscription(
 
 def _count_usage(contract: Contract, counted: Period, *, now: datetime) -> int:
     """Count all that has come, and close the days that are over: what comes for them from here on is
-    late usage. Gives how many corrections the days have."""
+    late usage. Gives how many corrections the days have. Raises Conflict `usage_differs_from_recount`.
+    """
     roll_up(now=now, tenant_ids=[contract.tenant_id], most_events=None, wait=True)
     close_days(now=now, tenant_ids=[contract.tenant_id])
     zone = contract.cadence.zone
@@ -126,6 +128,9 @@ def _count_usage(contract: Contract, counted: Period, *, now: datetime) -> int:
         to_day=counted.end_day(zone),
     )
     (corrections,) = metering.correction_counts(spans=[span])
+    compared = compare_usage(billed=[(contract, [counted])], now=now)
+    for fault in compared.faults.values():
+        raise fault
     return corrections
 
 

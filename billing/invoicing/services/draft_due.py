@@ -14,6 +14,7 @@ from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.late_periods import Late, correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.models import Invoice
+from billing.invoicing.parking import Parked
 from billing.invoicing.services.finalize_rated import Outcome, Rated, finalize_rated
 from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
@@ -30,15 +31,6 @@ CHUNK = 500
 BOUNDARIES = 12
 """How many documents of one subscription a chunk drafts at most; the next chunk goes on. It bounds
 memory when years are caught up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
-    """A tenant whose data contradict: it is left out, with the reason, and the others go on."""
-
-    tenant: str
-    code: str
-    detail: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,6 +130,7 @@ def draft_due(
         if finalize:
             rated.sort(key=lambda each: (each.invoice.finalize_at, each.invoice.id))
             outcome.issued = finalize_rated(rated=rated, at=at)
+            outcome.parked.extend(outcome.issued.parked)
         return outcome
 
 

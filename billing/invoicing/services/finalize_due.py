@@ -12,7 +12,8 @@ from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.late_periods import correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.services.draft_due import Parked, ended_periods, usage_span
+from billing.invoicing.parking import Parked
+from billing.invoicing.services.draft_due import ended_periods, usage_span
 from billing.invoicing.services.finalize_rated import Rated, finalize_rated
 from billing.invoicing.storing import Document, content_hash, store_lines
 from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
@@ -37,6 +38,7 @@ class Finalized:
     empty: int = 0
     refreshed: int = 0
     waiting: int = 0
+    released: int = 0
     parked: list[Parked] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     last: Place | None = None
@@ -76,6 +78,8 @@ def finalize_due(
         outcome.finalized, outcome.empty = done.finalized, done.empty
         outcome.waiting = done.waiting
         outcome.totals = done.totals
+        outcome.released = done.released
+        outcome.parked.extend(done.parked)
         return outcome
 
 

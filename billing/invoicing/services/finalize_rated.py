@@ -14,8 +14,12 @@ from billing.invoicing.domain import InvoiceStatus, LateUsageOutcome
 from billing.invoicing.drafting import Contract, Draft
 from billing.invoicing.late_periods import Late, settlement_rows
 from billing.invoicing.models import Invoice, LateUsage
+from billing.invoicing.parking import Parked
+from billing.invoicing.recounts import DIFFERS, compare_usage
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.services.park_subscription import park_subscription, unpark_subscription
+from kernel.period import Period
 from metering import queries as metering
 
 
@@ -37,11 +41,14 @@ class Rated:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of the drafts; `totals` are those of the final ones, in minor units by currency."""
+    """What became of the drafts. `released` counts subscriptions that were parked for their usage and go
+    on; `totals` are those of the final ones, in minor units by currency."""
 
     finalized: int = 0
     empty: int = 0
     waiting: int = 0
+    released: int = 0
+    parked: list[Parked] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
@@ -51,10 +58,15 @@ def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
 
     Documents are issued as of `at`. They get their numbers last, so that the series is held for a moment
     only. One whose lines are all zero is not issued: it becomes void and gets no number. One that comes
-    out negative, for what late usage gives back, is issued as a credit note.
+    out negative, for what late usage gives back, is issued as a credit note. Where the usage that one
+    bills is not what it came to when it was counted anew, its subscription is parked with the reason,
+    until it is.
     """
     closed = metering.closed_until(tenant_ids=list({each.contract.tenant_id for each in rated}))
-    ready = [each for each in rated if _is_ready(each, at=at, closed=closed)]
+    outcome = Outcome()
+    ready = _agreeing(
+        [each for each in rated if _is_ready(each, at=at, closed=closed)], outcome, at=at
+    )
     _keep_counts(ready)
     issued = [each for each in ready if not each.draft.is_empty]
     empty = [each.invoice.id for each in ready if each.draft.is_empty]
@@ -74,7 +86,8 @@ def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
                 invoice=each.invoice, draft=each.draft, now=at, actor="billing_run"
             )
     _settle_late(ready, at=at)
-    outcome = Outcome(finalized=len(issued), empty=len(empty), waiting=len(rated) - len(ready))
+    outcome.finalized, outcome.empty = len(issued), len(empty)
+    outcome.waiting = len(rated) - len(ready)
     for each in issued:
         outcome.totals[each.draft.currency] += each.draft.total.minor
     return outcome
@@ -88,6 +101,36 @@ def _is_ready(each: Rated, *, at: datetime, closed: Mapping[UUID, date]) -> bool
     until = closed.get(each.contract.tenant_id)
     end_day = each.draft.period.end_day(each.contract.cadence.zone)
     return until is not None and until >= end_day
+
+
+def _agreeing(ready: Sequence[Rated], outcome: Outcome, *, at: datetime) -> list[Rated]:
+    """Those whose usage was counted twice to the same; of the others who differs is parked."""
+    compared = compare_usage(
+        billed=[(each.contract, _billed_periods(each)) for each in ready], now=at
+    )
+    agreeing = []
+    for place, each in enumerate(ready):
+        subscription = each.invoice.subscription
+        fault = compared.faults.get(place)
+        if fault is not None:
+            outcome.parked.append(
+                Parked(tenant=each.contract.tenant_key, code=fault.code, detail=fault.message)
+            )
+            if subscription is not None:
+                park_subscription(subscription=subscription, fault=fault)
+        elif place not in compared.behind:
+            agreeing.append(each)
+            if subscription is not None and each.draft.waits_for_usage:
+                outcome.released += unpark_subscription(
+                    subscription=subscription, code=DIFFERS, now=at
+                )
+    return agreeing
+
+
+def _billed_periods(each: Rated) -> list[Period]:
+    late = each.late.adjusted if each.late is not None else ()
+    own = [each.draft.period] if each.draft.waits_for_usage else []
+    return [*own, *(adjusted.billed.period for adjusted in late)]
 
 
 def _keep_counts(ready: Sequence[Rated]) -> None:

@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 from billing.invoicing.domain import InvoiceStatus, RunState
 from billing.invoicing.due_tenants import due_ranges
 from billing.invoicing.models import BillingRun, Invoice
-from billing.invoicing.services.draft_due import Parked, draft_due
+from billing.invoicing.parking import Parked
+from billing.invoicing.services.draft_due import draft_due
 from billing.invoicing.services.finalize_due import finalize_due
 from billing.invoicing.services.settle_late_usage import settle_late_usage
 from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
@@ -150,18 +151,7 @@ def bill_range(*, run_id: UUID, tenants: TenantRange) -> Billed:
         run = BillingRun.objects.get(id=run_id)
     at, finalize = run.at, run.finalize
     billed = Billed()
-    while (drafted := draft_due(at=at, tenants=tenants, finalize=finalize)).subscriptions:
-        billed.due += drafted.drafted
-        billed.drafted += drafted.drafted
-        billed.finalized += drafted.issued.finalized
-        billed.parked.extend(drafted.parked)
-        _add(billed.totals, drafted.issued.totals if finalize else drafted.totals)
-    place = None
-    while (done := finalize_due(at=at, finalize=finalize, tenants=tenants, after=place)).seen:
-        place = done.last
-        billed.finalized += done.finalized
-        billed.parked.extend(done.parked)
-        _add(billed.totals, done.totals)
+    _bill_boundaries(billed, at=at, finalize=finalize, tenants=tenants)
     last = None
     while finalize and (settled := settle_late_usage(at=at, tenants=tenants, after=last)).seen:
         last = settled.last
@@ -170,6 +160,25 @@ def bill_range(*, run_id: UUID, tenants: TenantRange) -> Billed:
         billed.parked.extend(settled.parked)
         _add(billed.totals, settled.totals)
     return billed
+
+
+def _bill_boundaries(billed: Billed, *, at: datetime, finalize: bool, tenants: TenantRange) -> None:
+    released = True
+    while released:
+        while (drafted := draft_due(at=at, tenants=tenants, finalize=finalize)).subscriptions:
+            billed.due += drafted.drafted
+            billed.drafted += drafted.drafted
+            billed.finalized += drafted.issued.finalized
+            billed.parked.extend(drafted.parked)
+            _add(billed.totals, drafted.issued.totals if finalize else drafted.totals)
+        place, released = None, False
+        while (done := finalize_due(at=at, finalize=finalize, tenants=tenants, after=place)).seen:
+            place = done.last
+            billed.finalized += done.finalized
+            billed.parked.extend(done.parked)
+            _add(billed.totals, done.totals)
+            # What was parked for its usage and agrees now may have more boundaries to bill.
+            released = released or done.released > 0
 
 
 def count_range(*, run_id: UUID, billed: Billed, now: datetime) -> None:
@@ -207,6 +216,8 @@ def _keep(run: BillingRun, *, now: datetime) -> None:
     if run.ranges_done == run.ranges:
         left = _drafts(run).count()
         run.unchanged = left if run.finalize else max(0, left - run.drafted)
+        # What was parked before may have been let go on, or parked anew.
+        run.parked = [asdict(each) for each in _parked(tenant_key=run.tenant_key)]
         run.state, run.finished_at, run.error = RunState.DONE, now, ""
     run.save()
 

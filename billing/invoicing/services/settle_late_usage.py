@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,9 +13,11 @@ from billing.invoicing.domain import InvoiceKind, LateUsageOutcome
 from billing.invoicing.drafting import Draft, grace_of
 from billing.invoicing.late_periods import Late, find_late, settlement_rows
 from billing.invoicing.models import Invoice, LateUsage
-from billing.invoicing.services.draft_due import Parked
+from billing.invoicing.parking import Parked
+from billing.invoicing.recounts import DIFFERS, compare_usage
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.services.park_subscription import park_subscription, unpark_subscription
 from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.subscriptions.domain import LateUsagePolicy, SubscriptionStatus
@@ -59,7 +61,7 @@ def settle_late_usage(
             Subscription.objects.select_related("plan_version", "tenant")
             .filter(
                 Q(status=SubscriptionStatus.ENDED) | ~Q(late_usage=LateUsagePolicy.NEXT_INVOICE),
-                parked_code="",
+                parked_code__in=["", DIFFERS],
                 **tenants.lookup,
             )
             .filter(**({"id__gt": after} if after is not None else {}))
@@ -78,6 +80,7 @@ def settle_late_usage(
             for each in late.values()
             if _is_due(each, at=at, last=last.get(each.subscription.id))
         ]
+        due = _compared(due, at=at)
         _waive([each for each in due if each.policy is LateUsagePolicy.WAIVE], outcome, at=at)
         _bill(
             [each for each in due if each.policy is not LateUsagePolicy.WAIVE],
@@ -115,6 +118,23 @@ def _is_due(late: Late, *, at: datetime, last: datetime | None) -> bool:
         since + grace_of(late.contract.version_on(local_day(since, zone)).terms) <= at
         for since in collecting_from
     )
+
+
+def _compared(due: Sequence[Late], *, at: datetime) -> list[Late]:
+    """The same with what keeps those from being settled whose usage differs from its recount."""
+    compared = compare_usage(
+        billed=[(each.contract, [one.billed.period for one in each.adjusted]) for each in due],
+        now=at,
+    )
+    found = []
+    for place, each in enumerate(due):
+        fault = compared.faults.get(place)
+        if fault is None and place in compared.behind:
+            continue
+        if fault is None:
+            unpark_subscription(subscription=each.subscription, code=DIFFERS, now=at)
+        found.append(replace(each, error=each.error or fault))
+    return found
 
 
 def _waive(waived: Sequence[Late], outcome: SettledLate, *, at: datetime) -> None:
@@ -236,7 +256,5 @@ def _park(late: Late, outcome: SettledLate) -> bool:
     outcome.parked.append(
         Parked(tenant=late.contract.tenant_key, code=late.error.code, detail=late.error.message)
     )
-    Subscription.objects.filter(id=late.contract.subscription_id).update(
-        parked_code=late.error.code, parked_detail=late.error.message
-    )
+    park_subscription(subscription=late.subscription, fault=late.error)
     return True

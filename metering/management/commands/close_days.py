@@ -7,6 +7,7 @@ from kernel import clock
 from metering.days.services.close_days import close_days
 from metering.days.tasks import settling_time
 from metering.proof.services.prove_days import prove_closed_days
+from metering.recount.services.recount_days import recount_closed_days
 from metering.rollup.services.roll_up import roll_up_pending
 from tenants.scope import system_scope
 from work.commands import SummitCommand, date_argument
@@ -33,6 +34,7 @@ class Command(SummitCommand):
             closed = close_days(
                 now=now, until=options["until"], settling=settling_time(), force=options["force"]
             )
+        recount_closed_days(now=now)
         proven = prove_closed_days(now=now)
         self.emit(
             {

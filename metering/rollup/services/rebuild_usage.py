@@ -1,20 +1,21 @@
-"""Count a tenant's days anew from its events; what is right stays as it is."""
+"""Count a tenant's days anew from what arrived; what is right stays as it is."""
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from kernel.array_literals import text_array
 from kernel.errors import Invalid
 from metering.ingest.stored import EVENTS
 from metering.meters.domain import ACTIVE_USERS, counting_rules
 from metering.meters.queries import known_meters
+from metering.recount.counting import COUNTED_ANEW, counting_parameters
+from metering.recount.services.recount_days import recount_again
 from metering.retention.queries import first_recountable_day
 from metering.rollup.queries import event_sorts
-from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
-from metering.rollup.services.roll_up import LATE, roll_up
-from metering.rollup.services.set_usage import NOBODY
+from metering.rollup.rules import COUNTED, FACTS, RULES, rule_parameters
+from metering.rollup.services.roll_up import roll_up
 from work.connections import cursor
 
 _FACTS: Final = f"""
@@ -27,9 +28,6 @@ _WITHIN: Final = "AND day >= %(from)s AND day < %(to)s"
 """Days of a meter in UTC reach into the local days beside them."""
 
 REBUILT: Final = "recounted from the events"
-COUNTED_REASONS: Final = (LATE, REBUILT)
-"""The reasons of corrections that come of counting; all others are people's, who know more than the
-events: a recount leaves those as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +42,9 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
     """Recount the local days from `from_day` to `to_day` (excluded) in the caller's cross-tenant
     transaction.
 
-    Marks and open days are made as the events say; a closed day gets a correction, beside those that
-    people made. The days must lie within the time for which events are kept. Raises Invalid `end_before_start`, `events_gone`.
+    Marks are made as the events say, values as the recount (`metering.recount`): what somebody said outright
+    holds. An open day is put right, a closed one gets a correction. The days must lie within the time for
+    which events are kept. Raises Invalid `end_before_start`, `events_gone`.
     """
     if to_day <= from_day:
         raise Invalid("end_before_start", "to_day must be after from_day.", field="to_day")
@@ -64,8 +63,6 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         "now": now,
         "active_users": ACTIVE_USERS,
         "reason": REBUILT,
-        "counted": text_array(COUNTED_REASONS),
-        "nobody": str(NOBODY),
     }
     with cursor() as execution:
         execution.execute(
@@ -82,6 +79,10 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             sorts=event_sorts(tenant_ids=[tenant_id], from_day=from_day, to_day=to_day),
         )
         values.update(rule_parameters(rules))
+        values.update(counting_parameters(known_meters().values()))
+        values["gauges"] = json.dumps(
+            {meter.key: meter.aggregation for meter in known_meters().values() if meter.is_gauge}
+        )
         # Whole months are gathered anew from marks: a mark that goes may have been the month's only one.
         for table, column in (("metering_month_user", "month"), ("metering_month_day", "day")):
             execution.execute(
@@ -90,21 +91,11 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
                 f" AND {column} < date_trunc('month', %(to)s::date - 1) + interval '1 month'",
                 values,
             )
-        for table in ("metering_active_user", "metering_mark"):
+        for table in ("metering_active_user", "metering_mark", "metering_reading"):
             execution.execute(
                 f"DELETE FROM {table} WHERE tenant_id = %(tenant)s::uuid {_WITHIN}",  # noqa: S608
                 values,
             )
-        # Of a closed day, a reading that somebody set goes with the correction, which stays.
-        execution.execute(
-            f"""
-            DELETE FROM metering_reading WHERE tenant_id = %(tenant)s::uuid {_WITHIN}
-               AND NOT (batch_id = %(nobody)s::uuid AND day < (
-                    SELECT coalesce(closed_until, '-infinity') FROM metering_watermark
-                     WHERE tenant_id = %(tenant)s::uuid))
-            """,  # noqa: S608  # nothing from outside
-            values,
-        )
         execution.execute(
             f"""
             WITH {_FACTS}, {RULES}, {COUNTED}, active AS (
@@ -123,29 +114,39 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             SELECT DISTINCT ON (tenant_id, app_id, meter, day, kind)
                    tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
                    position
-              FROM counted
-             WHERE aggregation IN ('max', 'latest') AND value IS NOT NULL {_WITHIN}
+              FROM (
+                SELECT counted.tenant_id, counted.app_id, meter, day, kind, counted.value, occurred_at,
+                       received_at, batch_id, position, aggregation
+                  FROM counted LEFT JOIN metering_stated_usage said
+                       USING (tenant_id, app_id, meter, day, kind)
+                 WHERE aggregation IN ('max', 'latest') AND counted.value IS NOT NULL
+                   AND (said.id IS NULL OR (received_at, batch_id) > (said.stated_at, said.id))
+                UNION ALL
+                SELECT tenant_id, app_id, meter, day, kind, value, stated_at, stated_at,
+                       '00000000-0000-0000-0000-000000000000', 0, %(gauges)s::jsonb ->> meter
+                  FROM metering_stated_usage
+                 WHERE tenant_id = %(tenant)s::uuid AND %(gauges)s::jsonb ? meter
+              ) AS readings
+             WHERE true {_WITHIN}
              ORDER BY tenant_id, app_id, meter, day, kind,
                       CASE aggregation WHEN 'max' THEN value END DESC, occurred_at DESC,
                       received_at DESC, batch_id DESC, position DESC
-            ON CONFLICT DO NOTHING
             """,  # noqa: S608  # nothing from outside
             values,
         )
         execution.execute(
             f"""
             CREATE TEMPORARY TABLE metering_rebuilt ON COMMIT DROP AS
-            WITH {_FACTS}, {RULES}, {COUNTED}, counted_anew AS (
-                SELECT app_id, meter, day, kind, value FROM ({RECOUNTED}) AS recounted
-                 WHERE true {_WITHIN}
-            ), stored AS (
+            WITH asked AS (
+                SELECT %(tenant)s::uuid AS tenant_id, day::date AS day
+                  FROM generate_series(%(from)s::date, %(to)s::date - 1, interval '1 day') AS day
+            ), {COUNTED_ANEW}, stored AS (
                 SELECT app_id, meter, day, kind, sum(value) AS value FROM (
                     SELECT app_id, meter, day, kind, value FROM metering_daily_usage
                      WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
                     UNION ALL
                     SELECT app_id, meter, day, kind, delta FROM metering_correction
                      WHERE tenant_id = %(tenant)s::uuid AND day >= %(from)s AND day < %(to)s
-                       AND reason = ANY (%(counted)s::text[])
                 ) AS parts GROUP BY app_id, meter, day, kind
             )
             SELECT app_id, meter, day, kind,
@@ -192,4 +193,5 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
         (changed,) = execution.fetchone()
         # Dropped at once: another rebuild may follow in the same transaction.
         execution.execute("DROP TABLE metering_rebuilt")
+    recount_again(tenant_id=tenant_id, from_day=from_day, to_day=to_day, now=now)
     return Rebuilt(changed=changed, corrected=corrected)
