@@ -23,6 +23,7 @@ import hmac
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -33,6 +34,15 @@ COLUMNS = "app,id,time,user"
 ACTIVE_TYPES = frozenset({"message.sent", "user.active", "user.login"})
 """The types of events that count for dau."""
 MOST_SHOWN = 20
+
+
+UNREADABLE = (
+    *(AttributeError, KeyError, TypeError, ValueError, RecursionError),
+    *(OSError, EOFError, zlib.error, csv.Error),
+)
+"""What a file gives that is torn, or another than it should be."""
+SIGNED_FIELDS = ("meter", "day", "timezone", "version", "count", "root")
+"""Fields of the proof that its signed statement says as well."""
 
 
 class CannotVerify(Exception):
@@ -173,8 +183,15 @@ def users_of_log(
 ) -> Iterator[str]:
     """The users of the rows of that app and local day, as often as they stand there."""
     for row_app, time, user in _rows(stream, is_csv=is_csv, columns=columns):
-        if row_app == app and datetime.fromisoformat(time.upper()).astimezone(zone).date() == day:
+        if row_app == app and _instant(time).astimezone(zone).date() == day:
             yield user
+
+
+def _instant(time: str) -> datetime:
+    instant = datetime.fromisoformat(time.upper())
+    if instant.tzinfo is None:
+        raise CannotVerify(f"the log holds the time {time[:40]!r}, which has no offset from UTC")
+    return instant
 
 
 def _rows(stream: TextIO, *, is_csv: bool, columns: str) -> Iterator[tuple[str, str, str]]:
@@ -255,8 +272,7 @@ def verdict(
         )
         else "wrong",
         "statement": "agrees"
-        if (proof["root"], int(proof["count"]), proof["day"])
-        == (told["root"], int(told["count"]), told["day"])
+        if all(str(proof[name]) == told[name] for name in SIGNED_FIELDS)
         else "differs from the fields beside it",
     }
     faults = [
@@ -295,12 +311,12 @@ def check(
     user: str = "",
 ) -> dict[str, Any]:
     """Read the files and give the verdict. Raises CannotVerify."""
-    own_key = key or proof.get("user_key") or ""
-    if (log is not None or user) and not own_key:
-        raise CannotVerify(
-            "the proof holds no user key, since that day was hashed under an earlier one: give it as --key"
-        )
     try:
+        own_key = key or proof.get("user_key") or ""
+        if (log is not None or user) and not own_key:
+            raise CannotVerify(
+                "the proof holds no user key, since that day was hashed under an earlier one: give it as --key"
+            )
         own = None if log is None else _hashes_of_log(log, proof, columns, bytes.fromhex(own_key))
         listed = None if hashes is None else hashes_of_file(hashes.read_text(encoding="utf-8"))
         found = verdict(
@@ -309,17 +325,22 @@ def check(
             listed=listed,
             public_key=bytes.fromhex(public_key) if public_key else None,
         )
-    except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise CannotVerify(f"a file is not what it should be: {error!r}") from error
-    if user:
-        mine = user_hash(bytes.fromhex(own_key), user)
-        known = listed if listed is not None else own
-        found["user"] = {"hash": mine.hex(), "counted": None if known is None else mine in known}
+        if user:
+            mine = user_hash(bytes.fromhex(own_key), user)
+            known = listed if listed is not None else own
+            found["user"] = {
+                "hash": mine.hex(),
+                "counted": None if known is None else mine in known,
+            }
+    except UNREADABLE as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise CannotVerify(f"a file is not what it should be: {fault}") from error
     return found
 
 
 def _hashes_of_log(log: Path, proof: dict[str, Any], columns: str, key: bytes) -> list[bytes]:
-    zone, day = ZoneInfo(proof["timezone"]), date.fromisoformat(proof["day"])
+    told = signed_facts(proof["statement"])
+    zone, day = ZoneInfo(told["timezone"]), date.fromisoformat(told["day"])
     name = log.name.lower()
     is_zipped = name.endswith(".gz")
     with gzip.open(log, "rb") if is_zipped else log.open("rb") as raw:
@@ -360,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             hashes=given.hashes,
             user=given.user,
         )
-    except (OSError, ValueError, CannotVerify) as error:
+    except (*UNREADABLE, CannotVerify) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.write(json.dumps(found, indent=2) + "\n")

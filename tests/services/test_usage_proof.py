@@ -34,6 +34,7 @@ from tenants.scope import system_scope, tenant_scope
 from tenants.services.create_tenant import CreatedTenant
 from tests.factories import a_tenant, some_usage
 from tests.services.metering_world import at, message, send
+from work.commands import WrongUse
 from work.connections import JOBS, OWNER
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -150,6 +151,61 @@ def test_the_verifier_agrees_with_the_own_log_and_finds_what_differs(tmp_path: P
     assert "signature" in found["faults"]
     (tmp_path / "proof.json").write_text("not JSON")
     assert run("log.csv.gz")[0] == 2
+
+
+GOOD_ROWS = "\n".join(f"chat,{n},2026-03-31T12:00:00+08:00,u{n}" for n in range(3)).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("torn.csv.gz", gzip.compress(GOOD_ROWS * 99)[:-20]),
+        ("none.csv.gz", GOOD_ROWS),
+        ("long.csv", GOOD_ROWS + b"\nchat,x,2026-03-31T12:00:00+08:00," + b"u" * 200_000),
+        ("other.csv", GOOD_ROWS + b"\nchat,x,yesterday,u1"),
+        # An instant only together with the zone of whoever runs the verifier.
+        ("naive.csv", GOOD_ROWS + b"\nchat,x,2026-03-31T12:00:00,u1"),
+        ("latin.csv", GOOD_ROWS + b"\nchat,x,2026-03-31T12:00:00Z,\xff"),
+        ("five.ndjson", b"5"),
+        ("list.ndjson", b'{"specversion": "1.0", "type": "message.sent", "data": [1]}'),
+        ("deep.ndjson", b"[" * 100_000),
+    ],
+)
+def test_a_log_that_can_not_be_read_says_nothing_about_the_proof(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    tenant = a_closed_day()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(verify_usage.CannotVerify):
+        verify_usage.check(proof=document_of(tenant, proof_of(tenant)), log=tmp_path / name)
+    asked = ("--app", "chat", "--day", "2026-03-31")
+    with pytest.raises(WrongUse):  # exit status 2
+        call_command("verify_usage", str(tmp_path / name), *asked)
+
+
+@pytest.mark.parametrize("proof", ["[]", "5", "{}", "[" * 100_000])
+def test_a_proof_that_can_not_be_read_is_told(proof: str, tmp_path: Path) -> None:
+    (tmp_path / "proof.json").write_text(proof)
+    (tmp_path / "log.csv").write_bytes(GOOD_ROWS)
+    assert verify_usage.main([str(tmp_path / "proof.json"), str(tmp_path / "log.csv")]) == 2
+    with pytest.raises(WrongUse):
+        call_command(
+            "verify_usage", str(tmp_path / "log.csv"), "--proof", str(tmp_path / "proof.json")
+        )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"count": "2"}, {"root": "00"}, {"timezone": "UTC"}, {"day": "2026-04-01"}, {"meter": "x"}],
+)
+def test_what_stands_beside_the_statement_is_what_it_says(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    tenant = a_closed_day()
+    (tmp_path / "log.csv").write_bytes(GOOD_ROWS)
+    document = {**document_of(tenant, proof_of(tenant)), **changes}
+    found = verify_usage.check(proof=document, log=tmp_path / "log.csv")
+    assert found["faults"] == ["statement"]
 
 
 def test_the_command_does_the_same(tmp_path: Path) -> None:

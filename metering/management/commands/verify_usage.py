@@ -54,7 +54,7 @@ class Command(SummitCommand):
                 hashes=Path(options["hashes"]) if options["hashes"] else None,
                 user=options["user"],
             )
-        except (ValueError, CannotVerify) as error:
+        except (OSError, ValueError, RecursionError, CannotVerify) as error:
             raise WrongUse(str(error), code="cannot_verify") from error
         self.emit(found, failed=bool(found["faults"]))
 
