@@ -126,6 +126,7 @@ def proof(request: HttpRequest, here: Here) -> HttpResponse:
         app=chosen.key if chosen else "",
         fault=fault,
         proof=shown,
+        may_see_key=here.may(MemberAction.HASH_KEY_VIEW),
         count=Decimal(shown["count"]) if shown else None,
         value=Decimal(shown["value"]) if shown else None,
         versions=versions,
@@ -146,7 +147,9 @@ def _document(here: Here, asked: _Day, made: Proof) -> dict[str, Any]:
         proof=made,
         app=asked.app,
         value=sum((row.value for row in rows if row.app_id == asked.app_id), Decimal(0)),
-        key=tenant_user_key(tenant_id=here.tenant_id),
+        key=tenant_user_key(tenant_id=here.tenant_id)
+        if here.may(MemberAction.HASH_KEY_VIEW)
+        else None,
     )
 
 

@@ -45,6 +45,7 @@ class MemberAction(StrEnum):
 
     HOME_VIEW = "home.view"
     USAGE_VIEW = "usage.view"
+    HASH_KEY_VIEW = "hash_key.view"
     PLAN_VIEW = "plan.view"
     PLAN_CHANGE = "plan.change"
     INVOICES_VIEW = "invoices.view"
@@ -97,6 +98,8 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
 MEMBER_MAY: Final[Mapping[MemberAction, frozenset[Role]]] = {
     MemberAction.HOME_VIEW: _ALL_MEMBERS,
     MemberAction.USAGE_VIEW: _ALL_MEMBERS,
+    # Who may make API keys could read it with one.
+    MemberAction.HASH_KEY_VIEW: frozenset({Role.OWNER, Role.DEVELOPER}),
     MemberAction.PLAN_VIEW: _ALL_MEMBERS,
     MemberAction.PLAN_CHANGE: frozenset({Role.OWNER, Role.BILLING}),
     MemberAction.INVOICES_VIEW: frozenset({Role.OWNER, Role.BILLING, Role.VIEWER}),

@@ -59,8 +59,8 @@ PROOF: Final = record(
     public_key={**_HEX, "description": "The deployment's; the same for all tenants."},
     user_key={
         **NULLABLE_TEXT,
-        "description": "The key under which your users' ids are hashed; keep it secret. Null when "
-        "that day was hashed under an earlier one.",
+        "description": "The key under which your users' ids are hashed; keep it secret. Told to API keys "
+        "of scope full alone; null to others, and when that day was hashed under an earlier one.",
     },
 )
 HASH: Final = record(hash=_HEX)
@@ -162,7 +162,10 @@ class ProofView(_OfProof):
                     proof=asked.proof,
                     app=asked.app.key,
                     value=_value_of(asked.app, asked.meter, self.asked["day"]),
-                    key=tenant_user_key(tenant_id=asked.app.tenant_id),
+                    # With it and the list of hashes anybody could find out who was active.
+                    key=tenant_user_key(tenant_id=asked.app.tenant_id)
+                    if self.caller.scope is KeyScope.FULL
+                    else None,
                 )
             )
 

@@ -258,8 +258,8 @@ def tenant_user_key(*, tenant_id: UUID) -> bytes:
 
 
 def proof_document(*, proof: Proof, app: str, value: Decimal, key: bytes | None) -> dict[str, Any]:
-    """A proof as programs and the verifier read it. `key`, the tenant's, is left out (null) where the users of
-    that day are hashed under another key."""
+    """A proof as programs and the verifier read it. `key`, the tenant's, is None for who may not see it; it is
+    left out (null) too where the users of that day are hashed under another key."""
     told = proof.statement
     return {
         "app": app,

@@ -315,7 +315,8 @@ def check(
         own_key = key or proof.get("user_key") or ""
         if (log is not None or user) and not own_key:
             raise CannotVerify(
-                "the proof holds no user key, since that day was hashed under an earlier one: give it as --key"
+                "the proof holds no user key, since who read it may not see it or that day was hashed "
+                "under an earlier one: give it as --key"
             )
         own = None if log is None else _hashes_of_log(log, proof, columns, bytes.fromhex(own_key))
         listed = None if hashes is None else hashes_of_file(hashes.read_text(encoding="utf-8"))

@@ -31,7 +31,8 @@ def read(world: World, path: str) -> Any:
 
 
 def test_all_that_is_needed_to_check_it(alpha: World, day: str) -> None:
-    proof = read(alpha, f"/usage/proof?app=alpha-chat&meter=dau&day={day}").json()
+    address = f"/usage/proof?app=alpha-chat&meter=dau&day={day}"
+    proof = call("GET", address, key=alpha.keys[KeyScope.FULL]).json()
     assert (proof["count"], proof["value"], proof["state"]) == ("1", "1", "closed")
     key = bytes.fromhex(proof["user_key"])
     own = verify_usage.user_hash(key, "user of alpha-chat")
@@ -52,6 +53,19 @@ def test_all_that_is_needed_to_check_it(alpha: World, day: str) -> None:
             path=[bytes.fromhex(each) for each in leaf["path"]],
             root=bytes.fromhex(found["root"]),
         )
+
+
+def test_the_key_of_hashes_is_told_to_keys_that_may_do_everything_alone(
+    alpha: World, day: str
+) -> None:
+    address = f"/usage/proof?app=alpha-chat&meter=dau&day={day}"
+    whole = call("GET", address, key=alpha.keys[KeyScope.FULL]).json()
+    told = read(alpha, address).json()
+    assert told["user_key"] is None
+    assert {**told, "user_key": whole["user_key"]} == whole
+    # Who has kept the key checks with it.
+    own = verify_usage.user_hash(bytes.fromhex(whole["user_key"]), "user of alpha-chat")
+    assert verify_usage.verdict(told, own=[own])["faults"] == []
 
 
 @pytest.mark.parametrize(
@@ -85,6 +99,22 @@ def test_a_hash_is_hex(alpha: World) -> None:
 def test_a_key_that_only_sends_reads_no_proof(alpha: World) -> None:
     answer = call("GET", f"/usage/proof?app=alpha-chat&day={DAY}", key=alpha.keys[KeyScope.INGEST])
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_portals_proof_holds_the_key_for_who_may_make_api_keys(
+    role: Role, alpha: World, day: str
+) -> None:
+    client = Client()
+    client.force_login(alpha.people[role])
+    address = f"/portal/alpha/usage/proof/?app=alpha-chat&day={day}"
+    proof = json.loads(client.get(f"{address}&file=proof").content)
+    assert (proof["user_key"] is not None) is (role in {Role.OWNER, Role.DEVELOPER})
+    # All may look a user up.
+    assert (
+        "Counted: number 1 of 1"
+        in client.post(address, {"user": "user of alpha-chat"}).content.decode()
+    )
 
 
 def test_the_portal_looks_a_user_up_and_gives_the_files(alpha: World, day: str) -> None:
