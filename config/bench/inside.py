@@ -12,13 +12,14 @@ def main() -> None:
 
     django.setup()
     from config import database
-    from config.bench import bill, close, ingest, reports
+    from config.bench import bill, close, ingest, reports, usage
 
     benches: dict[str, Callable[..., dict[str, object]]] = {
         "bill": bill.bench,
         "close": close.bench,
         "ingest": ingest.bench,
         "reports": reports.bench,
+        "usage": usage.bench,
     }
     name, *numbers = sys.argv[1:]
     database.set_up(verbosity=0)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("db")
         (("close", "--tenants", "20", "--users", "100"), 20),
         (("ingest", "--events", "200", "--clients", "2"), 200),
         (("reports", "--marks", "400"), 400),
+        (("usage", "--marks", "2000", "--tenants", "4"), 21),
     ],
 )
 def test_a_benchmark_prints_what_the_contract_names(arguments: tuple[str, ...], n: int) -> None:

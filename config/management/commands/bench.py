@@ -15,6 +15,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "reports": ("marks",),
     "close": ("tenants", "users"),
     "bill": ("tenants",),
+    "usage": ("marks", "tenants"),
 }
 """Each benchmark and its sizes in the order in which it takes them."""
 
@@ -25,12 +26,14 @@ _DEFAULTS = {
     ("close", "tenants"): 100_000,
     ("close", "users"): 1_000_000,
     ("bill", "tenants"): 2_000,
+    ("usage", "marks"): 1_000_000,
+    ("usage", "tenants"): 2_000,
 }
 
 
 class Command(SummitCommand):
     help = (
-        "Measure ingest, reports, close or bill (or all of them) and, in the same run on the same server, "
+        "Measure ingest, reports, close, bill or usage (or all of them) and, in the same run on the same server, "
         "what bare PostgreSQL takes for the same rows. Each works in a database of its own, which "
         "is dropped afterwards."
     )
