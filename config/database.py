@@ -92,7 +92,11 @@ def fingerprint() -> str:
             digest.update(path.name.encode() + path.read_bytes())
         for model in config.get_models(include_auto_created=True):
             access = [
-                getattr(model, name, "") for name in ("web_access", "jobs_access", "web_may_update")
+                getattr(model, name, "")
+                for name in (
+                    *("web_access", "jobs_access", "web_may_update"),
+                    *("insert_where", "change_where"),
+                )
             ]
             digest.update(f"{model._meta.db_table} {access}".encode())
     digest.update(Path(row_security.__file__).read_bytes())

@@ -33,10 +33,12 @@ from metering.rollup.models import (
     Reading,
     Watermark,
 )
+from metering.scaleout.models import ClosedUntil
 
 __all__ = [
     "ActiveUser",
     "Batch",
+    "ClosedUntil",
     "CorrectedRecount",
     "Correction",
     "CorrectionRequest",

@@ -13,8 +13,9 @@ Rules (reliability-security items 58-64):
 `apply` is idempotent and runs after every migration, so a new table can't be without its policy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
@@ -30,6 +31,7 @@ _PRIVILEGES = {
     "insert": ("INSERT",),
     "append": ("SELECT", "INSERT"),
     "edit": ("SELECT", "UPDATE"),
+    "renew": ("SELECT", "INSERT", "UPDATE"),
     "write": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 
@@ -165,20 +167,90 @@ def _secure(cursor: object, *, model: type[Model], owner: str, roles: RolePasswo
     own = sql.SQL("{} = nullif(current_setting('app.tenant', true), '')::uuid").format(
         sql.Identifier(column)
     )
-    for policy, names, condition in (
-        ("tenant_isolation", [roles.web], own),
-        ("cross_tenant", [roles.jobs, owner], sql.SQL("true")),
-    ):
-        execute(sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(sql.Identifier(policy), table))
-        execute(
-            sql.SQL("CREATE POLICY {} ON {} TO {} USING ({}) WITH CHECK ({})").format(
-                sql.Identifier(policy),
-                table,
-                sql.SQL(", ").join(map(sql.Identifier, names)),
-                condition,
-                condition,
-            )
+    _make_policy(execute, "tenant_isolation", table=table, to=[roles.web], using=own, check=own)
+    execute(
+        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = %s::regclass AND polname = %s)",
+        [model._meta.db_table, _CROSS_TENANT_INSERT],
+    )
+    (is_guarded,) = cursor.fetchone()  # type: ignore[attr-defined]
+    _let_cross_tenants(execute, model=model, to=[roles.jobs, owner], is_guarded=is_guarded)
+
+
+_CROSS_TENANT_INSERT: Final = "cross_tenant_insert"
+
+
+def _let_cross_tenants(
+    execute: Any, *, model: type[Model], to: Sequence[str], is_guarded: bool
+) -> None:
+    table = sql.Identifier(model._meta.db_table)
+    everything = sql.SQL("true")
+    if not is_guarded:
+        _make_policy(
+            execute, "cross_tenant", table=table, to=to, using=everything, check=everything
         )
+        return
+    may_insert = sql.SQL(getattr(model, "insert_where", "true"))
+    may_change = sql.SQL(getattr(model, "change_where", "true"))
+    _make_policy(execute, "cross_tenant", "SELECT", table=table, to=to, using=everything)
+    _make_policy(execute, _CROSS_TENANT_INSERT, "INSERT", table=table, to=to, check=may_insert)
+    _make_policy(
+        execute,
+        "cross_tenant_update",
+        "UPDATE",
+        table=table,
+        to=to,
+        using=may_change,
+        check=may_insert,
+    )
+    _make_policy(execute, "cross_tenant_delete", "DELETE", table=table, to=to, using=may_change)
+
+
+def _make_policy(
+    execute: Any,
+    name: str,
+    command: str = "ALL",
+    *,
+    table: sql.Composable,
+    to: Sequence[str],
+    using: sql.Composable | None = None,
+    check: sql.Composable | None = None,
+) -> None:
+    execute(sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(sql.Identifier(name), table))
+    statement = sql.SQL("CREATE POLICY {} ON {} FOR {} TO {}").format(
+        sql.Identifier(name),
+        table,
+        sql.SQL(command),
+        sql.SQL(", ").join(map(sql.Identifier, to)),
+    )
+    if using is not None:
+        statement += sql.SQL(" USING ({})").format(using)
+    if check is not None:
+        statement += sql.SQL(" WITH CHECK ({})").format(check)
+    execute(statement)
+
+
+def guard_changes(cursor: Any, *, model: type[Model]) -> None:
+    """Have policies refuse what a trigger can't any more, because the table is distributed; what the
+    model says in ``insert_where`` and ``change_where`` counts for all roles but superusers."""
+    if not (hasattr(model, "insert_where") or hasattr(model, "change_where")):
+        return
+    cursor.execute(
+        "SELECT roles::text[] FROM pg_policies WHERE schemaname = current_schema()"
+        " AND tablename = %s AND policyname = 'cross_tenant'",
+        [model._meta.db_table],
+    )
+    (names,) = cursor.fetchone()
+    _let_cross_tenants(cursor.execute, model=model, to=names, is_guarded=True)
+
+
+def roles_of(cursor: Any, *, table: str) -> list[str]:
+    """The roles that the table's policies name: those that `apply` was told, and the owner."""
+    cursor.execute(
+        "SELECT DISTINCT unnest(roles)::text FROM pg_policies"
+        " WHERE schemaname = current_schema() AND tablename = %s ORDER BY 1",
+        [table],
+    )
+    return [name for (name,) in cursor.fetchall()]
 
 
 def _make_lookups(cursor: object, *, schema: str, roles: RolePasswords) -> None:

@@ -8,6 +8,7 @@ class DayClose(models.Model):
 
     web_access = "read"
     jobs_access = "append"
+    change_where = "false"
 
     pk = models.CompositePrimaryKey("tenant_id", "day")
     tenant_id = models.UUIDField()

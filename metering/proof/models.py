@@ -16,6 +16,7 @@ class UsageProof(models.Model):
 
     web_access = "append"
     jobs_access = "append"
+    change_where = "false"
 
     pk = models.CompositePrimaryKey("tenant_id", "app_id", "meter", "day", "version")
     tenant_id = models.UUIDField()

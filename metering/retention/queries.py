@@ -9,6 +9,7 @@ from django.db.models import Max
 
 from metering.retention.domain import Partition, first_whole_day, goes_on, read_bounds
 from metering.retention.models import DroppedPartition
+from metering.scaleout.queries import is_distributed
 from work.connections import cursor
 
 PARENT: Final = "metering_event_group"
@@ -142,10 +143,22 @@ def waiting_batches(execution: Any, *, partitions: Sequence[Partition]) -> set[s
     waiting = set()
     for each in partitions:
         execution.execute(
-            "SELECT EXISTS (SELECT FROM metering_batch WHERE rolled_up_at IS NULL"
+            "SELECT EXISTS (SELECT 1 FROM metering_batch WHERE rolled_up_at IS NULL"
             " AND received_at < %s)",
             [each.ends_at],
         )
         if execution.fetchone()[0]:
             waiting.add(each.name)
     return waiting
+
+
+def bytes_of_table(execution: Any, *, table: str) -> int:
+    """How large the table is without its indexes; of a distributed one, its largest shard."""
+    if not is_distributed(execution, table=table):
+        execution.execute("SELECT pg_relation_size(%s::regclass)", [table])
+    else:
+        execution.execute(
+            "SELECT coalesce(max(shard_size), 0) FROM citus_shards WHERE table_name = %s::regclass",
+            [table],
+        )
+    return int(execution.fetchone()[0])

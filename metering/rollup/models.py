@@ -90,6 +90,7 @@ class DailyUsage(models.Model):
 
     web_access = "read"
     jobs_access = "write"
+    insert_where = change_where = "metering_is_open(tenant_id, day)"
 
     pk = models.CompositePrimaryKey("tenant_id", "app_id", "meter", "day", "kind")
     tenant_id = models.UUIDField()
@@ -158,6 +159,7 @@ class Correction(models.Model):
 
     web_access = "read"
     jobs_access = "append"
+    change_where = "false"
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.UUIDField()

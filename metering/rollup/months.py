@@ -36,7 +36,7 @@ def month_identities(
     whole = [
         place
         for place, (first, end) in enumerate(windows)
-        if is_active_users and first.day == 1 and end == _month_after(first)
+        if is_active_users and first.day == 1 and end == month_after(first)
     ]
     found = _of_months(
         tenant_id=tenant_id, app_ids=app_ids, months={windows[place][0]: place for place in whole}
@@ -52,8 +52,9 @@ def month_identities(
     return sorted(found, key=lambda each: (each.app_id, each.window))
 
 
-def _month_after(first: date) -> date:
-    return (first + timedelta(days=32)).replace(day=1)
+def month_after(day: date) -> date:
+    """The first day of the month after the day's."""
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def _of_months(
@@ -85,7 +86,7 @@ def _of_months(
                     ON mark.tenant_id = %(tenant)s::uuid AND mark.app_id = open.app_id
                    AND mark.day = open.day
                  WHERE NOT EXISTS (
-                    SELECT FROM metering_month_user known
+                    SELECT 1 FROM metering_month_user known
                      WHERE known.tenant_id = %(tenant)s::uuid AND known.app_id = mark.app_id
                        AND known.month = date_trunc('month', mark.day)::date
                        AND known.user_hash = mark.user_hash)
@@ -103,7 +104,7 @@ def _of_months(
                 "apps": plain_array(app_ids),
                 "months": plain_array(months),
                 "first": min(months),
-                "end": _month_after(max(months)),
+                "end": month_after(max(months)),
             },
         )
         return [

@@ -295,15 +295,13 @@ def corrections(
 
 
 def tenants_with_corrections(*, tenant_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of the tenants have a correction of any day: one look into an index for each."""
+    """Which of the tenants have a correction of any day."""
     if not tenant_ids:
         return set()
     with cursor() as execution:
         execution.execute(
             """
-            SELECT asked.tenant_id FROM unnest(%s::uuid[]) AS asked (tenant_id)
-             WHERE EXISTS (SELECT 1 FROM metering_correction c
-                            WHERE c.tenant_id = asked.tenant_id)
+            SELECT DISTINCT tenant_id FROM metering_correction WHERE tenant_id = ANY (%s::uuid[])
             """,
             [plain_array(sorted(set(tenant_ids)))],
         )
@@ -322,12 +320,12 @@ def correction_counts(*, spans: Sequence[Span]) -> list[int]:
     with cursor() as execution:
         execution.execute(
             """
-            SELECT asked.place, count(c.id)
+            SELECT asked.place, count(*)
               FROM unnest(%(tenants)s::uuid[], %(from)s::date[], %(to)s::date[])
                    WITH ORDINALITY AS asked (tenant_id, from_day, to_day, place)
-              LEFT JOIN metering_correction c ON c.tenant_id = asked.tenant_id
+              JOIN metering_correction c ON c.tenant_id = asked.tenant_id
                    AND c.day >= asked.from_day AND c.day < asked.to_day
-             GROUP BY asked.place ORDER BY asked.place
+             GROUP BY asked.place
             """,
             {
                 "tenants": plain_array(span.tenant_id for span in spans),
@@ -335,7 +333,8 @@ def correction_counts(*, spans: Sequence[Span]) -> list[int]:
                 "to": plain_array(span.to_day for span in spans),
             },
         )
-        return [count for _, count in execution.fetchall()]
+        counts = dict(execution.fetchall())
+    return [counts.get(place, 0) for place in range(1, len(spans) + 1)]
 
 
 def closed_until(*, tenant_ids: Sequence[UUID]) -> dict[UUID, date]:

@@ -128,6 +128,7 @@ def test_tenants_can_be_closed_by_name() -> None:
     assert until(other.id) is None
 
 
+@pytest.mark.one_node
 @pytest.mark.parametrize("alias", [OWNER, JOBS])
 @pytest.mark.parametrize(
     "statement",
@@ -161,6 +162,7 @@ def test_no_role_changes_what_is_closed(alias: str, statement: str) -> None:
     assert stored_usage(tenant.id) == before
 
 
+@pytest.mark.one_node
 def test_a_row_moved_into_or_out_of_a_closed_day_is_refused() -> None:
     tenant = a_tenant()
     send(tenant.id, [message("1", "a", EVENING)], now=EVENING)

@@ -69,7 +69,8 @@ def gather(now: datetime = NOW) -> int:
 def marks_gathered() -> int:
     with connections[OWNER].cursor() as execution:
         execution.execute(
-            "SELECT count(*), (SELECT sum(added) FROM metering_month_day) FROM metering_month_user"
+            "SELECT (SELECT count(*) FROM metering_month_user),"
+            " (SELECT sum(added) FROM metering_month_day)"
         )
         rows, added = execution.fetchone()
     assert rows == (added or 0)

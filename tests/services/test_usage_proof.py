@@ -350,6 +350,7 @@ def test_a_proof_outlives_the_tenants_key() -> None:
     assert verify_usage.verdict(again, own=own)["faults"] == []
 
 
+@pytest.mark.one_node
 def test_the_database_refuses_to_change_a_proof() -> None:
     tenant = a_closed_day()
     prove_closed_days(now=MIDNIGHT)

@@ -186,6 +186,7 @@ def _close(asked: dict[str, Any]) -> ClosedDays:
         # its own already.
         execution.execute(
             """
+            WITH made AS (
             INSERT INTO metering_day_close (tenant_id, day, closed_at, rows, digest)
             SELECT tenant_id, usage.day, %(now)s, count(*),
                    sha256(convert_to(string_agg(
@@ -196,8 +197,10 @@ def _close(asked: dict[str, Any]) -> ClosedDays:
              WHERE watermark.moved_at = %(now)s AND usage.day < watermark.closed_until
                AND (watermark.moved_from IS NULL OR usage.day >= watermark.moved_from)
              GROUP BY tenant_id, usage.day
-            ON CONFLICT DO NOTHING
+            ON CONFLICT DO NOTHING RETURNING 1
+            ) SELECT count(*) FROM made
             """,
             asked,
         )
-        return ClosedDays(tenants=tenants, days=execution.rowcount)
+        (days,) = execution.fetchone()
+        return ClosedDays(tenants=tenants, days=days)

@@ -149,7 +149,8 @@ def _asked(tenants: Sequence[tuple[UUID, date | None, date]]) -> dict[str, str]:
 
 
 def _due(tenants: Sequence[tuple[UUID, date | None, date]]) -> list[_Due]:
-    """New closed days of the tenants, and closed ones with more corrections than their proof knows."""
+    """New closed days of the tenants, and closed ones with more corrections than their latest proof knows,
+    which knows more than those before it."""
     distinct = sorted(key for key, meter in known_meters().items() if meter.counts_users)
     with cursor() as execution:
         execution.execute(
@@ -157,34 +158,28 @@ def _due(tenants: Sequence[tuple[UUID, date | None, date]]) -> list[_Due]:
             WITH asked AS MATERIALIZED (
                 SELECT * FROM unnest(%(tenants)s::uuid[], %(since)s::date[], %(until)s::date[])
                            AS asked (tenant_id, since, until)
-            ), candidates AS (
-                SELECT tenant_id, app_id, meter, day, value
+            ), parts AS (
+                SELECT tenant_id, app_id, meter, day, value, 0 AS corrections
                   FROM asked JOIN metering_daily_usage usage USING (tenant_id)
                  WHERE day >= since AND day < until AND meter = ANY (%(meters)s::text[])
                 UNION ALL
-                SELECT tenant_id, app_id, meter, day, delta
+                SELECT tenant_id, app_id, meter, day, delta, 1
                   FROM asked JOIN metering_correction correction USING (tenant_id)
                  WHERE day < until AND meter = ANY (%(meters)s::text[])
             ), days AS (
-                SELECT tenant_id, app_id, meter, day, sum(value) AS value
-                  FROM candidates GROUP BY tenant_id, app_id, meter, day
+                SELECT tenant_id, app_id, meter, day, sum(value) AS value,
+                       sum(corrections) AS corrections
+                  FROM parts GROUP BY tenant_id, app_id, meter, day
             )
-            SELECT tenant_id, app_id, meter, day, coalesce(proof.version, 0) + 1,
-                   corrected.count, greatest(value, 0)::bigint
-              FROM days
-             CROSS JOIN LATERAL (
-                SELECT count(*) FROM metering_correction c
-                 WHERE (c.tenant_id, c.app_id, c.meter, c.day)
-                       = (days.tenant_id, days.app_id, days.meter, days.day)
-             ) AS corrected
-              LEFT JOIN LATERAL (
-                SELECT version, corrections FROM metering_usage_proof p
-                 WHERE (p.tenant_id, p.app_id, p.meter, p.day)
-                       = (days.tenant_id, days.app_id, days.meter, days.day)
-                 ORDER BY version DESC LIMIT 1
-             ) AS proof ON true
-             WHERE proof.version IS NULL OR proof.corrections < corrected.count
-             ORDER BY tenant_id, app_id, meter, day
+            SELECT days.tenant_id, days.app_id, days.meter, days.day,
+                   coalesce(max(proof.version), 0) + 1, days.corrections,
+                   greatest(days.value, 0)::bigint
+              FROM days LEFT JOIN metering_usage_proof proof
+                ON (proof.tenant_id, proof.app_id, proof.meter, proof.day)
+                   = (days.tenant_id, days.app_id, days.meter, days.day)
+             GROUP BY days.tenant_id, days.app_id, days.meter, days.day, days.corrections, days.value
+            HAVING max(proof.version) IS NULL OR max(proof.corrections) < days.corrections
+             ORDER BY days.tenant_id, days.app_id, days.meter, days.day
             """,
             {**_asked(tenants), "meters": text_array(distinct)},
         )
@@ -290,19 +285,18 @@ def _gathered(due: Sequence[_Due]) -> list[tuple[_Due, Tree]]:
         with cursor() as execution:
             execution.execute(
                 f"""
-                SELECT place, marks.joined, marks.length
+                SELECT asked.place,
+                       string_agg({_column(of_active_users)}, ''::bytea
+                                  ORDER BY {_column(of_active_users)}),
+                       max(octet_length({_column(of_active_users)}))
                   FROM unnest(%(tenants)s::uuid[], %(apps)s::uuid[], %(meters)s::text[],
                               %(days)s::date[]) WITH ORDINALITY
                        AS asked (tenant_id, app_id, meter, day, place)
-                 CROSS JOIN LATERAL (
-                    SELECT string_agg({_column(of_active_users)}, ''::bytea
-                                      ORDER BY {_column(of_active_users)}) AS joined,
-                           max(octet_length({_column(of_active_users)})) AS length
-                      FROM {_table(of_active_users)} mark
-                     WHERE mark.tenant_id = asked.tenant_id AND mark.app_id = asked.app_id
-                       AND {"true" if of_active_users else "mark.meter = asked.meter"}
-                       AND mark.day = asked.day
-                 ) AS marks
+                  JOIN {_table(of_active_users)} mark
+                    ON mark.tenant_id = asked.tenant_id AND mark.app_id = asked.app_id
+                   AND {"true" if of_active_users else "mark.meter = asked.meter"}
+                   AND mark.day = asked.day
+                 GROUP BY mark.tenant_id, asked.place
                 """,  # noqa: S608  # nothing from outside
                 {
                     "tenants": plain_array(each.tenant_id for each in asked),
@@ -311,14 +305,12 @@ def _gathered(due: Sequence[_Due]) -> list[tuple[_Due, Tree]]:
                     "days": plain_array(each.day for each in asked),
                 },
             )
-            for place, joined, length in execution:
-                builder = TreeBuilder()
-                if joined is not None:
-                    whole = bytes(joined)
-                    builder.add(
-                        whole[start : start + length] for start in range(0, len(whole), length)
-                    )
-                trees.append((asked[place - 1], builder.tree()))
+            read = {place: (bytes(joined), length) for place, joined, length in execution}
+        for place, each in enumerate(asked, start=1):
+            whole, length = read.get(place, (b"", 1))
+            builder = TreeBuilder()
+            builder.add(whole[start : start + length] for start in range(0, len(whole), length))
+            trees.append((each, builder.tree()))
     return trees
 
 

@@ -23,7 +23,8 @@ from metering.retention.domain import (
     needed_until,
     outlived,
 )
-from metering.retention.queries import PARENT, partitions_of, waiting_batches
+from metering.retention.queries import PARENT, bytes_of_table, partitions_of, waiting_batches
+from metering.scaleout.queries import is_distributed
 from work.connections import OWNER
 from work.owner import alone_as_owner
 
@@ -31,11 +32,11 @@ _BRIEFLY: Final = "200ms"
 """For so long a lock of the whole table is asked for; ingest waits behind it meanwhile."""
 _TRIES: Final = 40
 _MOST_PAUSE_SECONDS: Final = 1.5
+_BLOCK_BYTES: Final = 8192
 _BLOCKS_AT_A_TIME: Final = 4096
 """32 MiB of a table are looked through in one transaction."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _DEADLOCK: Final = "40P01"
-_NOT_SUPPORTED: Final = "0A000"
 _AFTER: Final = f"{PARENT}_after"
 
 _FORGOTTEN: Final = (
@@ -222,7 +223,7 @@ def _name(month: Month) -> str:
 
 
 def _has_rows(execution: Any, name: str) -> bool:
-    execution.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name)))
+    execution.execute(sql.SQL("SELECT EXISTS (SELECT 1 FROM {})").format(sql.Identifier(name)))
     return bool(execution.fetchone()[0])
 
 
@@ -272,6 +273,13 @@ def _detach(execution: Any, name: str) -> None:
     found = execution.fetchone()
     if found is None:
         return
+    if is_distributed(execution):
+        # A table distributed over a cluster knows this way only.
+        _briefly(
+            execution,
+            lambda: _execute(execution, "ALTER TABLE {} DETACH PARTITION {}", PARENT, name),
+        )
+        return
     how = "FINALIZE" if found[0] else "CONCURRENTLY"
     try:
         _execute(execution, "ALTER TABLE {} DETACH PARTITION {} " + how, PARENT, name)
@@ -279,14 +287,6 @@ def _detach(execution: Any, name: str) -> None:
         if _code(error) in {_LOCK_NOT_AVAILABLE, _DEADLOCK}:
             raise _NotYet from error
         raise
-    except Exception as error:
-        if _code(error) != _NOT_SUPPORTED:
-            raise
-        # A table distributed over a cluster knows the other way only.
-        _briefly(
-            execution,
-            lambda: _execute(execution, "ALTER TABLE {} DETACH PARTITION {}", PARENT, name),
-        )
 
 
 # Rows that go with them
@@ -304,8 +304,7 @@ def _forget_rows(execution: Any, *, now: datetime, progress: Callable[[], None])
         return 0
     removed = 0
     for table, condition in _FORGOTTEN:
-        execution.execute("SELECT pg_relation_size(to_regclass(%s)) / 8192 + 1", [table])
-        (blocks,) = execution.fetchone()
+        blocks = bytes_of_table(execution, table=table) // _BLOCK_BYTES + 1
         for first in range(0, blocks, _BLOCKS_AT_A_TIME):
             execution.execute(
                 sql.SQL(

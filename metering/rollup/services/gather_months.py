@@ -111,10 +111,10 @@ def _gather(step: Sequence[_Day]) -> None:
                  ORDER BY 1, 2, 3, 4
                 ON CONFLICT DO NOTHING
                 RETURNING tenant_id, app_id, month
-            ), months AS (
+            ), months AS MATERIALIZED (
                 SELECT tenant_id, app_id, month, count(*) AS users FROM fresh
                  GROUP BY tenant_id, app_id, month
-            ), stored AS (
+            ), stored AS MATERIALIZED (
                 SELECT tenant_id, app_id, day, sum(value) AS value,
                        row_number() OVER (
                            PARTITION BY tenant_id, app_id, date_trunc('month', day) ORDER BY day

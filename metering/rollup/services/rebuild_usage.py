@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from metering.meters.queries import known_meters
 from metering.recount.counting import COUNTED_ANEW, counting_parameters
 from metering.recount.services.recount_days import recount_again
 from metering.retention.queries import first_recountable_day
+from metering.rollup.months import month_after
 from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RULES, rule_parameters
 from metering.rollup.services.roll_up import roll_up
@@ -84,12 +85,12 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             {meter.key: meter.aggregation for meter in known_meters().values() if meter.is_gauge}
         )
         # Whole months are gathered anew from marks: a mark that goes may have been the month's only one.
+        months = {"from": from_day.replace(day=1), "to": month_after(to_day - timedelta(days=1))}
         for table, column in (("metering_month_user", "month"), ("metering_month_day", "day")):
             execution.execute(
                 f"DELETE FROM {table} WHERE tenant_id = %(tenant)s::uuid"  # noqa: S608
-                f" AND {column} >= date_trunc('month', %(from)s::date)"
-                f" AND {column} < date_trunc('month', %(to)s::date - 1) + interval '1 month'",
-                values,
+                f" AND {column} >= %(from)s AND {column} < %(to)s",
+                {**values, **months},
             )
         for table in ("metering_active_user", "metering_mark", "metering_reading"):
             execution.execute(
@@ -102,11 +103,13 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
                 INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
                 SELECT DISTINCT tenant_id, app_id, day, user_hash FROM counted
                  WHERE meter = %(active_users)s AND user_hash IS NOT NULL {_WITHIN}
+                RETURNING 1
             ), marks AS (
                 INSERT INTO metering_mark (tenant_id, app_id, meter, day, identity)
                 SELECT DISTINCT tenant_id, app_id, meter, day, marked FROM counted
                  WHERE aggregation = 'distinct' AND meter <> %(active_users)s
                    AND marked IS NOT NULL {_WITHIN}
+                RETURNING 1
             )
             INSERT INTO metering_reading (
                 tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
@@ -168,6 +171,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             SELECT %(tenant)s::uuid, gen_random_uuid(), app_id, meter, day, kind, delta,
                    %(now)s, %(reason)s
               FROM metering_rebuilt WHERE closed
+            RETURNING 1
             """,
             values,
         )
@@ -186,6 +190,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
             INSERT INTO metering_daily_usage (tenant_id, app_id, meter, day, kind, value)
             SELECT %(tenant)s::uuid, app_id, meter, day, kind, value
               FROM metering_rebuilt WHERE NOT closed AND is_counted
+            RETURNING 1
             """,
             values,
         )

@@ -23,6 +23,7 @@ from metering.meters.domain import (
 )
 from metering.meters.queries import known_meters
 from metering.rollup.rules import COUNTED, FACTS, RULES, SUMS, rule_parameters
+from metering.scaleout.queries import is_distributed
 from tenants.scope import system_scope
 from work.connections import cursor
 
@@ -100,12 +101,17 @@ def roll_up(
     gauges; each by its key), so that runners don't deadlock.
     """
     with cursor() as execution:
+        locks = _locks(execution, wait=wait)
         # Who wants all that is pending wants it of all tenants.
         most = None if most_events is None else _BATCHES_AT_A_TIME
-        tenants = _tenants_locked(execution, tenant_ids=tenant_ids, most=most)
+        tenants = _tenants_locked(execution, tenant_ids=tenant_ids, most=most, locks=locks)
         if not tenants:
             return RolledUp(batches=0, events=0)
-        batches = _claimed(execution, tenants=tenants, most_events=most_events, wait=wait)
+        batches = _marked(
+            execution,
+            _chosen(execution, tenants=tenants, most_events=most_events, locks=locks),
+            now=now,
+        )
         if batches:
             _fold(execution, batches=batches, now=now)
         return RolledUp(batches=len(batches), events=sum(batch.events for batch in batches))
@@ -123,7 +129,8 @@ def roll_up_pending(
         return _fold_all(now=now, tenant_ids=tenant_ids)
     with system_scope(purpose="roll up usage"), cursor() as execution:
         # Committed first: made by the first runner, they would keep the others waiting for its end.
-        _tenants_locked(execution, tenant_ids=tenant_ids, most=_BATCHES_AT_A_TIME)
+        locks = _locks(execution, wait=True)
+        _tenants_locked(execution, tenant_ids=tenant_ids, most=_BATCHES_AT_A_TIME, locks=locks)
     with ThreadPoolExecutor(runners - 1) as pool:
         others = [
             pool.submit(_fold_beside, now=now, tenant_ids=tenant_ids) for _ in range(runners - 1)
@@ -172,8 +179,25 @@ class _Batch:
     events: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locks:
+    """How rows are held while batches are folded, as clauses of SQL."""
+
+    watermarks: str
+    batches: str
+
+
+def _locks(execution: Any, *, wait: bool) -> _Locks:
+    """On one node a batch is claimed by its own lock. Over a cluster no rows can be locked, so that a
+    tenant's batches are claimed by its watermark, which is kept by the coordinator."""
+    skip = "" if wait else "SKIP LOCKED"
+    if is_distributed(execution):
+        return _Locks(watermarks=f"FOR UPDATE {skip}", batches="")
+    return _Locks(watermarks="FOR SHARE", batches=f"FOR UPDATE {skip}")
+
+
 def _tenants_locked(
-    execution: Any, *, tenant_ids: Sequence[UUID] | None, most: int | None
+    execution: Any, *, tenant_ids: Sequence[UUID] | None, most: int | None, locks: _Locks
 ) -> list[UUID]:
     """Tenants with pending batches (with the first `most` of them; None: with any), their watermarks
     locked against being moved.
@@ -205,10 +229,11 @@ def _tenants_locked(
             [array],
         )
         execution.execute(
-            "SELECT 1 FROM metering_watermark WHERE tenant_id = ANY (%s::uuid[])"
-            " ORDER BY tenant_id FOR SHARE",
+            "SELECT tenant_id FROM metering_watermark WHERE tenant_id = ANY (%s::uuid[])"
+            f" ORDER BY tenant_id {locks.watermarks}",  # nothing from outside
             [array],
         )
+        tenants = [tenant_id for (tenant_id,) in execution.fetchall()]
     return tenants
 
 
@@ -227,8 +252,8 @@ def _some_pending(tenant_ids: Sequence[UUID] | None) -> bool:
     return bool(some)
 
 
-def _claimed(
-    execution: Any, *, tenants: Sequence[UUID], most_events: int | None, wait: bool
+def _chosen(
+    execution: Any, *, tenants: Sequence[UUID], most_events: int | None, locks: _Locks
 ) -> list[_Batch]:
     most: int | None = None
     if most_events is not None:
@@ -255,7 +280,7 @@ def _claimed(
         SELECT tenant_id, id, received_at, events FROM metering_batch
          WHERE rolled_up_at IS NULL AND tenant_id = ANY (%(tenants)s::uuid[])
          ORDER BY tenant_id, received_at, id
-         LIMIT %(most)s FOR UPDATE {"" if wait else "SKIP LOCKED"}
+         LIMIT %(most)s {locks.batches}
         """,  # noqa: S608  # nothing from outside
         {
             "tenants": plain_array(tenants),
@@ -272,6 +297,28 @@ def _claimed(
         )
         events += count
     return batches
+
+
+def _marked(execution: Any, batches: Sequence[_Batch], *, now: datetime) -> list[_Batch]:
+    """Mark the batches as folded; gives those that nobody had marked meanwhile."""
+    if not batches:
+        return []
+    execution.execute(
+        """
+        UPDATE metering_batch batch SET rolled_up_at = %(now)s
+          FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[]) AS chosen (tenant_id, id)
+         WHERE batch.tenant_id = chosen.tenant_id AND batch.id = chosen.id
+           AND batch.rolled_up_at IS NULL
+        RETURNING batch.tenant_id, batch.id
+        """,
+        {
+            "now": now,
+            "tenants": plain_array(batch.tenant_id for batch in batches),
+            "batches": plain_array(batch.id for batch in batches),
+        },
+    )
+    ours = set(execution.fetchall())
+    return [batch for batch in batches if (batch.tenant_id, batch.id) in ours]
 
 
 def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
@@ -298,7 +345,7 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
     execution.execute(
         f"""
         WITH {_CLAIMED} SELECT EXISTS (
-            SELECT FROM claimed JOIN metering_event USING (tenant_id, received_at, batch_id))
+            SELECT 1 FROM claimed JOIN metering_event USING (tenant_id, received_at, batch_id))
         """,  # noqa: S608  # nothing from outside
         claimed,
     )
@@ -312,14 +359,6 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
         read = [rule for rule in rules if rule.meter.aggregation is aggregation]
         if read:
             _fold_readings(execution, claimed, rules=read, is_newer=is_newer)
-    execution.execute(
-        """
-        UPDATE metering_batch batch SET rolled_up_at = %(now)s
-          FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[]) AS claimed (tenant_id, id)
-         WHERE batch.tenant_id = claimed.tenant_id AND batch.id = claimed.id
-        """,
-        claimed,
-    )
 
 
 def _is_simple(meter: Meter) -> bool:
@@ -390,6 +429,7 @@ def _fold_counts(
             SELECT tenant_id, gen_random_uuid(), app_id, meter, day, kind, value, %(now)s, %(late)s
               FROM changes JOIN metering_watermark USING (tenant_id)
              WHERE day < closed_until
+            RETURNING tenant_id
         )
         INSERT INTO metering_daily_usage AS stored (tenant_id, app_id, meter, day, kind, value)
         SELECT tenant_id, app_id, meter, day, kind, value
@@ -443,6 +483,7 @@ def _fold_readings(
                    value - coalesce(previous, 0), %(now)s, %(late)s
               FROM changes JOIN metering_watermark USING (tenant_id)
              WHERE day < closed_until AND value IS DISTINCT FROM previous
+            RETURNING tenant_id
         )
         INSERT INTO metering_daily_usage (tenant_id, app_id, meter, day, kind, value)
         SELECT tenant_id, app_id, meter, day, kind, value

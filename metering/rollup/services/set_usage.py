@@ -115,6 +115,7 @@ def set_usage(
                 ) AS parts
               ) AS stored
              WHERE stored.value <> %(value)s
+            RETURNING 1
             """,
             values,
         )

@@ -1,0 +1,1 @@
+"""Scale-out: the large tables spread by tenant over the workers of a Citus cluster."""
