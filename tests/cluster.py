@@ -35,4 +35,4 @@ def distributed_tables(cursor: Any) -> list[str]:
 def empty_tables(cursor: Any) -> None:
     """Delete the rows that are on the workers."""
     for table in distributed_tables(cursor):
-        cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # a name of the catalogue
+        cursor.execute(f"DELETE FROM {table}")  # a name of the catalogue

@@ -46,7 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("DATABASE_URL does not name the coordinator of a Citus cluster with workers")
     if needs_one_node and settings.DATABASE_URL and cluster.has_workers():
         pytest.skip(
-            "distributed tables have no triggers; tests/cluster tells what takes their place"
+            "about what distributed tables can't have; tests/cluster tells what takes its place"
         )
 
 

@@ -29,6 +29,7 @@ PRIVILEGES = {
     "insert": {"INSERT"},
     "append": {"SELECT", "INSERT"},
     "edit": {"SELECT", "UPDATE"},
+    "renew": {"SELECT", "INSERT", "UPDATE"},
     "write": {"SELECT", "INSERT", "UPDATE", "DELETE"},
 }
 
@@ -405,6 +406,7 @@ def test_a_tenant_sees_its_own_rows_and_no_others(alpha: World, bravo: World) ->
         "metering_correction",
         "metering_imported_tenant",
         "metering_watermark",
+        "metering_closed_until",  # of a cluster
         "metering_correction_request",  # the web does not read it
         "metering_proven_days",  # the web does not read it
         "metering_usage_recount",  # nor any of the recount

@@ -336,6 +336,7 @@ def test_two_at_once_do_it_once() -> None:
     assert sorted(dropped) == sorted([f"{PARENT}_before", f"{PARENT}_2026_01", f"{PARENT}_2026_02"])
 
 
+@pytest.mark.one_node
 def test_a_killed_run_is_continued() -> None:
     """Killed with -9 while it waits, half detached; the next run finishes it."""
     one_event("old")

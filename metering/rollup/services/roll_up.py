@@ -229,8 +229,10 @@ def _tenants_locked(
             [array],
         )
         execution.execute(
-            "SELECT tenant_id FROM metering_watermark WHERE tenant_id = ANY (%s::uuid[])"
-            f" ORDER BY tenant_id {locks.watermarks}",  # nothing from outside
+            f"""
+            SELECT tenant_id FROM metering_watermark WHERE tenant_id = ANY (%s::uuid[])
+             ORDER BY tenant_id {locks.watermarks}
+            """,  # noqa: S608  # nothing from outside
             [array],
         )
         tenants = [tenant_id for (tenant_id,) in execution.fetchall()]
