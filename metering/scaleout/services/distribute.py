@@ -10,7 +10,7 @@ from psycopg2 import sql
 
 from kernel.errors import Conflict
 from metering.days.models import DayClose
-from metering.ingest.models import Batch, Event, EventGroup, EventIdentity
+from metering.ingest.models import Batch, Duplicates, Event, EventGroup, EventIdentity
 from metering.proof.models import UsageProof
 from metering.rollup.models import (
     ActiveUser,
@@ -34,6 +34,7 @@ DISTRIBUTED: Final[tuple[type[Model], ...]] = (
     EventGroup,
     Event,
     Batch,
+    Duplicates,
     ActiveUser,
     Mark,
     Reading,
