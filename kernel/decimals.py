@@ -93,9 +93,15 @@ def half_away_from_zero(number: Exact) -> int:
     This is the tie rule of the whole system. Amounts reach it through
     `kernel.money.round_amount` only.
     """
-    fraction = exact(number)
-    numerator, denominator = fraction.numerator, fraction.denominator
-    rounded = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return nearest_units(number, places=0)
+
+
+def nearest_units(number: Exact, *, places: int) -> int:
+    """The number in units of the last of so many decimals, by the tie rule of `half_away_from_zero`:
+    12.345 with two places is 1235."""
+    numerator, denominator = exact(number).as_integer_ratio()
+    # In whole numbers throughout: a Fraction finds a common divisor with each step.
+    rounded = (2 * abs(numerator) * 10**places + denominator) // (2 * denominator)
     return rounded if numerator >= 0 else -rounded
 
 
@@ -105,8 +111,7 @@ def rounded_decimal(number: Exact, *, places: int = MAX_PLACES) -> Decimal:
     For showing and storing quantities and unit prices; amounts are rounded by
     `kernel.money.round_amount`.
     """
-    scaled = half_away_from_zero(exact(number) * 10**places)
-    return trimmed(Decimal(scaled).scaleb(-places, _WIDE))
+    return trimmed(Decimal(nearest_units(number, places=places)).scaleb(-places, _WIDE))
 
 
 def trimmed(number: Decimal) -> Decimal:
@@ -124,6 +129,9 @@ def plain_text(number: Exact, *, places: int = EXACT_TEXT_PLACES) -> str:
     if isinstance(number, Decimal):
         if not number:
             return "0"
+        text = str(number)
+        if text.isdecimal():
+            return text
         # Most numbers have few decimals; this way costs a fraction of rounding them.
         whole, _, decimals = format(number, "f").partition(".")
         decimals = decimals.rstrip("0")

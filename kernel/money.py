@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from kernel.currencies import exponent
-from kernel.decimals import Exact, exact, half_away_from_zero, parse_decimal
+from kernel.decimals import Exact, nearest_units, parse_decimal
 from kernel.errors import Invalid
 
 MAX_MINOR = 2**63 - 1
@@ -126,13 +126,14 @@ def round_amount(amount: Exact, currency: str) -> Money:
     The only place where an amount is rounded. Mirrored amounts round to mirrored money, so that
     an invoice and its credit note cancel to nothing.
     """
-    scaled = exact(amount) * 10 ** exponent(currency)
-    return Money(half_away_from_zero(scaled), currency)
+    return Money(nearest_units(amount, places=exponent(currency)), currency)
 
 
 def total(amounts: Iterable[Money], *, currency: str) -> Money:
     """The sum; zero in `currency` for no amounts. Raises Invalid `currency_mismatch`."""
-    result = Money.zero(currency)
+    nothing = Money.zero(currency)
+    minor = 0
     for amount in amounts:
-        result = result + amount
-    return result
+        nothing._check_same_currency(amount)
+        minor += amount.minor
+    return Money(minor, currency)

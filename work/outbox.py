@@ -4,6 +4,7 @@ A message becomes one job for each subscriber of its topic, in the transaction t
 relayed. So a crash at any point loses nothing and doubles nothing.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,8 +14,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from kernel.array_literals import plain_array, text_array
 from kernel.ids import new_id
 from work import dispatch, registry
+from work.bulk import insert_columns
 from work.connections import JOBS, current_alias
 from work.domain import Payload, check_payload
 from work.enqueueing import JobRequest, insert_requests
@@ -60,20 +63,17 @@ def publish_many(messages: Sequence[NewMessage]) -> None:
     for message in messages:
         check_payload(message.payload)
     alias = current_alias()
-    OutboxMessage.objects.using(alias).bulk_create(
-        [
-            OutboxMessage(
-                id=new_id(),
-                tenant_id=message.tenant_id,
-                topic=message.topic,
-                key=message.key,
-                payload=dict(message.payload),
-                version=message.version,
-            )
-            for message in messages
-        ],
+    insert_columns(
+        "work_outbox",
+        {
+            "id": ("uuid", plain_array(new_id() for _ in messages)),
+            "tenant_id": ("uuid", plain_array(each.tenant_id for each in messages)),
+            "topic": ("text", text_array(each.topic for each in messages)),
+            "key": ("text", text_array(each.key for each in messages)),
+            "payload": ("jsonb", text_array(json.dumps(dict(each.payload)) for each in messages)),
+            "version": ("smallint", plain_array(each.version for each in messages)),
+        },
         ignore_conflicts=True,
-        batch_size=1000,
     )
     transaction.on_commit(dispatch.wake_for_outbox, using=alias)
 

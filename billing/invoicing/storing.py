@@ -26,28 +26,29 @@ class Document:
 
 def content_hash(draft: Draft) -> bytes:
     """SHA-256 of all that the document says: equal content, equal hash."""
-    header = [draft.currency, *_bounds(draft.period)]
-    lines = [
-        [
+    digest = hashlib.sha256(json.dumps([draft.currency, *_bounds(draft.period)]).encode())
+    for each, settled, working in zip(
+        draft.lines, draft.settlement.lines, draft.workings, strict=True
+    ):
+        line = each.line
+        said = [
             each.timing,
             str(each.plan_version_id),
-            each.line.key,
-            each.line.kind,
-            each.line.app_key or "",
-            each.line.description,
-            str(each.line.quantity),
-            str(each.line.unit_price),
-            *_bounds(each.line.period),
-            each.line.amount.minor,
+            line.key,
+            line.kind,
+            line.app_key,
+            line.description,
+            str(line.quantity),
+            str(line.unit_price),
+            *_bounds(line.period),
+            line.amount.minor,
             settled.discount.minor,
             settled.tax.minor,
-            working,
         ]
-        for each, settled, working in zip(
-            draft.lines, draft.settlement.lines, draft.workings, strict=True
-        )
-    ]
-    return hashlib.sha256(json.dumps([header, lines]).encode()).digest()
+        # One JSON text after the other: where one ends is never in doubt.
+        digest.update(json.dumps(said).encode())
+        digest.update(working.encode())
+    return digest.digest()
 
 
 def invoice_row(

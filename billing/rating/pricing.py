@@ -85,8 +85,10 @@ def price_quantity(
     measured = exact(quantity)
     is_by_usage = terms.metering is not None
     converted = convert(measured, terms.conversion) if terms.conversion else measured
-    included = exact(terms.included) * ratio if is_by_usage else exact(terms.included)
-    chargeable = max(_ZERO, converted - included)
+    included = exact(terms.included)
+    if included and is_by_usage:
+        included *= ratio
+    chargeable = max(_ZERO, converted - included) if included else converted
     charge_of = partial(_charged, terms, ratio=ratio, times=times)
     full, charged = charge_of(chargeable)
     taken = _taken(discounts, chargeable=chargeable, charged=charged, charge_of=charge_of)

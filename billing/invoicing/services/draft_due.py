@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
-
 from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
-from billing.invoicing.domain import InvoiceKind, InvoiceStatus
+from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.late_periods import Late, correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
-from billing.invoicing.models import Invoice
 from billing.invoicing.parking import Parked
 from billing.invoicing.services.finalize_rated import Outcome, Rated, finalize_rated
 from billing.invoicing.storing import Document, invoice_row, store_documents
@@ -21,6 +18,7 @@ from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import Boundary, SubscriptionStatus
 from billing.subscriptions.models import Subscription
+from kernel.array_literals import plain_array, text_array
 from kernel.errors import Conflict, DomainError
 from kernel.period import Period, local_day
 from metering.queries import Span
@@ -159,13 +157,16 @@ def _store(rows: Sequence[Subscription]) -> None:
              WHERE s.tenant_id = n.tenant_id AND s.id = n.id
             """,
             [
-                [row.tenant_id for row in rows],
-                [row.id for row in rows],
-                [row.next_boundary_at for row in rows],
-                [row.plan_version_id for row in rows],
-                [str(row.status) for row in rows],
-                [row.parked_code for row in rows],
-                [row.parked_detail for row in rows],
+                plain_array(row.tenant_id for row in rows),
+                plain_array(row.id for row in rows),
+                plain_array(
+                    None if row.next_boundary_at is None else row.next_boundary_at.isoformat()
+                    for row in rows
+                ),
+                plain_array(row.plan_version_id for row in rows),
+                text_array(row.status for row in rows),
+                text_array(row.parked_code for row in rows),
+                text_array(row.parked_detail for row in rows),
             ],
         )
 
@@ -201,18 +202,28 @@ def usage_span(contract: Contract, boundaries: Sequence[Boundary]) -> Span | Non
 def _documents(
     rows: Sequence[Subscription], due: Mapping[UUID, Sequence[Boundary]]
 ) -> dict[UUID, list[tuple[datetime, str]]]:
-    """The documents that subscriptions have at boundaries from the first that is due on, and their
-    drafts: (boundary, status) by subscription."""
-    earliest = min(each.at for boundaries in due.values() for each in boundaries)
+    """The documents that each subscription has at boundaries from its first due one on, and its drafts:
+    (boundary, status) by subscription."""
     documents: dict[UUID, list[tuple[datetime, str]]] = {row.id: [] for row in rows}
-    for subscription_id, boundary_at, status in Invoice.objects.filter(
-        Q(boundary_at__gte=earliest) | Q(status=InvoiceStatus.DRAFT),
-        tenant_id__in=[row.tenant_id for row in rows],
-        subscription_id__in=list(documents),
-        kind=InvoiceKind.SUBSCRIPTION,
-    ).values_list("subscription_id", "boundary_at", "status"):
-        if subscription_id is not None:
-            documents[subscription_id].append((boundary_at, status))
+    with cursor() as db:
+        db.execute(
+            """
+            SELECT i.subscription_id, i.boundary_at, i.status
+              FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[])
+                   AS asked (tenant_id, id, first_at)
+              JOIN billing_invoice i
+                ON i.tenant_id = asked.tenant_id AND i.subscription_id = asked.id
+               AND i.kind = 'subscription'
+               AND (i.boundary_at >= asked.first_at OR i.status = 'draft')
+            """,
+            [
+                plain_array(row.tenant_id for row in rows),
+                plain_array(row.id for row in rows),
+                plain_array(due[row.id][0].at.isoformat() for row in rows),
+            ],
+        )
+        for subscription_id, boundary_at, status in db.fetchall():
+            documents[UUID(str(subscription_id))].append((boundary_at, status))
     return documents
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.ledger.domain import Posting, balanced
-from billing.ledger.models import JournalEntry, JournalTransaction
 from kernel import ids
+from kernel.array_literals import plain_array, text_array
+from work.bulk import insert_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,29 +33,32 @@ def post_transactions(*, transactions: Sequence[NewTransaction], now: datetime) 
     Raises Invalid `unbalanced_transaction`; IntegrityError when one was posted before, which takes
     the caller's whole change back: a second posting is always a defect of the caller.
     """
-    rows = []
-    entries: list[JournalEntry] = []
-    for new in transactions:
-        row = JournalTransaction(
-            id=ids.new_id(),
-            tenant_id=new.tenant_id,
-            kind=new.kind,
-            reference=new.reference,
-            description=new.description[:200],
-            posted_at=now,
-        )
-        rows.append(row)
-        entries.extend(
-            JournalEntry(
-                id=ids.new_id(),
-                tenant_id=new.tenant_id,
-                transaction=row,
-                account_id=posting.account.value,
-                currency=posting.amount.currency,
-                amount_minor=posting.amount.minor,
-            )
-            for posting in balanced(new.postings)
-        )
-    JournalTransaction.objects.bulk_create(rows, batch_size=1000)
-    JournalEntry.objects.bulk_create(entries, batch_size=2000)
-    return [row.id for row in rows]
+    posted = [(ids.new_id(), new) for new in transactions]
+    entries = [
+        (transaction_id, new.tenant_id, posting)
+        for transaction_id, new in posted
+        for posting in balanced(new.postings)
+    ]
+    insert_columns(
+        "billing_journaltransaction",
+        {
+            "id": ("uuid", plain_array(key for key, _ in posted)),
+            "tenant_id": ("uuid", plain_array(new.tenant_id for _, new in posted)),
+            "kind": ("text", text_array(new.kind for _, new in posted)),
+            "reference": ("text", text_array(new.reference for _, new in posted)),
+            "description": ("text", text_array(new.description[:200] for _, new in posted)),
+            "posted_at": ("timestamptz", plain_array([now.isoformat()] * len(posted))),
+        },
+    )
+    insert_columns(
+        "billing_journalentry",
+        {
+            "id": ("uuid", plain_array(ids.new_id() for _ in entries)),
+            "tenant_id": ("uuid", plain_array(tenant_id for _, tenant_id, _ in entries)),
+            "transaction_id": ("uuid", plain_array(key for key, _, _ in entries)),
+            "account": ("text", text_array(each.account for *_, each in entries)),
+            "currency": ("text", text_array(each.amount.currency for *_, each in entries)),
+            "amount_minor": ("bigint", plain_array(each.amount.minor for *_, each in entries)),
+        },
+    )
+    return [key for key, _ in posted]

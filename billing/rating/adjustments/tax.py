@@ -36,7 +36,7 @@ def taxes_of_lines(
             ]
         case TaxRounding.PER_RATE:
             taxes = [Money.zero(currency)] * len(nets)
-            for tax_percent in dict.fromkeys(tax_percents):
+            for tax_percent in filter(None, dict.fromkeys(tax_percents)):
                 indices = [i for i, each in enumerate(tax_percents) if each == tax_percent]
                 split = _split_over([nets[i] for i in indices], tax_percent, currency=currency)
                 for index, tax in zip(indices, split, strict=True):

@@ -48,12 +48,12 @@ def line(
     *, tier: int, quantity: Fraction, unit_price: Fraction = ZERO, flat_fee: Fraction = ZERO
 ) -> ChargeLine:
     """A line with its amount worked out."""
+    # Most lines have only one of both, and arithmetic with fractions is slow.
+    amount = quantity * unit_price if unit_price else ZERO
+    if flat_fee:
+        amount += flat_fee
     return ChargeLine(
-        tier=tier,
-        quantity=quantity,
-        unit_price=unit_price,
-        flat_fee=flat_fee,
-        amount=quantity * unit_price + flat_fee,
+        tier=tier, quantity=quantity, unit_price=unit_price, flat_fee=flat_fee, amount=amount
     )
 
 
