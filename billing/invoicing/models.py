@@ -122,8 +122,9 @@ class Invoice(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="invoices")
     seller = models.ForeignKey(Seller, models.PROTECT, related_name="+")
+    # Its key is (tenant, subscription) (migration 0002).
     subscription = models.ForeignKey(
-        Subscription, models.PROTECT, null=True, related_name="invoices"
+        Subscription, models.PROTECT, null=True, related_name="invoices", db_constraint=False
     )
     kind = models.CharField(
         max_length=16,
@@ -204,8 +205,9 @@ class InvoiceLine(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
-    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines")
+    # One key (tenant, invoice) stands for both (migration 0002).
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False)
+    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines", db_constraint=False)
     position = models.PositiveIntegerField()
     key = models.CharField(max_length=100)
     kind = models.CharField(max_length=32)

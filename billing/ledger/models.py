@@ -1,7 +1,7 @@
 """Chart of accounts and journal. Entries are never changed; a mistake is reversed by a new transaction.
 
-The database holds what must always be true (migration ``0002_guards``): the entries of a transaction
-sum to zero per currency at commit, and neither table can be updated, deleted or truncated.
+The database holds what must always be true: the entries of a transaction come in one statement and sum to
+zero per currency (migration ``0021``), and neither table can be updated, deleted or truncated (``0002``).
 """
 
 from typing import ClassVar
@@ -59,8 +59,11 @@ class JournalEntry(models.Model):
     """One side of a transaction: debit positive, credit negative, in minor units of `currency`."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
-    transaction = models.ForeignKey(JournalTransaction, models.PROTECT, related_name="entries")
+    # One key (tenant, transaction) stands for both (migration 0002).
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False)
+    transaction = models.ForeignKey(
+        JournalTransaction, models.PROTECT, related_name="entries", db_constraint=False
+    )
     account = models.ForeignKey(
         LedgerAccount, models.PROTECT, related_name="+", db_column="account"
     )

@@ -1,5 +1,6 @@
 """What roll-up keeps, read set-based: daily usage with its corrections, hours, months."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -8,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from kernel.array_literals import plain_array, text_array
+from kernel.decimals import exact_sum, trimmed
 from kernel.errors import Invalid
 from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
@@ -158,10 +160,7 @@ def usage_series(*, spans: Sequence[Span], meters: Sequence[str]) -> list[UsageS
                        AS asked (tenant_id, from_day, to_day)
                  GROUP BY tenant_id
             )
-            SELECT tenant_id, app_id, meter, kind,
-                   array_agg(day ORDER BY day), array_agg(value ORDER BY day)
-              FROM (
-            SELECT tenant_id, app_id, meter, kind, day, trim_scale(sum(value)) AS value
+            SELECT tenant_id, app_id, meter, kind, array_agg(day), array_agg(trim_scale(value))
               FROM (
                 SELECT u.tenant_id, app_id, meter, kind, day, value
                   FROM metering_daily_usage u JOIN spans s ON u.tenant_id = s.tenant_id
@@ -171,31 +170,39 @@ def usage_series(*, spans: Sequence[Span], meters: Sequence[str]) -> list[UsageS
                   FROM metering_correction c JOIN spans s ON c.tenant_id = s.tenant_id
                  WHERE meter = ANY (%(meters)s::text[]) AND day >= s.from_day AND day < s.to_day
               ) AS parts
-             GROUP BY tenant_id, app_id, meter, kind, day
-            HAVING sum(value) <> 0 OR meter = ANY (%(gauges)s::text[])
-              ) AS days
              GROUP BY tenant_id, app_id, meter, kind
              ORDER BY tenant_id, app_id, meter, kind
             """,
             {
                 "tenants": plain_array(span.tenant_id for span in spans),
                 "meters": text_array(sorted(names)),
-                "gauges": text_array(meter.key for meter in wanted if meter.is_gauge),
                 "from": plain_array(span.from_day for span in spans),
                 "to": plain_array(span.to_day for span in spans),
             },
         )
+        gauges = {meter.key for meter in wanted if meter.is_gauge}
         found = [
-            UsageSeries(
-                tenant_id=tenant_id,
-                app_id=app_id,
-                meter=meter,
-                kind=kind,
-                values=dict(zip(days, values, strict=True)),
-            )
+            UsageSeries(tenant_id=tenant_id, app_id=app_id, meter=meter, kind=kind, values=by_day)
             for tenant_id, app_id, meter, kind, days, values in execution.fetchall()
+            if (by_day := _by_day(days, values, keeps_zero=meter in gauges))
         ]
     return with_borrowed(found, wanted=wanted)
+
+
+def _by_day(
+    days: Sequence[date], values: Sequence[Decimal], *, keeps_zero: bool
+) -> Mapping[date, Decimal]:
+    """A day's value with its corrections; one that comes to nothing is left out, but of a gauge."""
+    by_day = dict(zip(days, values, strict=True))
+    if len(by_day) < len(days):
+        # Adding up here costs only where there are corrections; in the statement it would always.
+        of_day: dict[date, list[Decimal]] = defaultdict(list)
+        for day, value in zip(days, values, strict=True):
+            of_day[day].append(value)
+        by_day = {day: trimmed(exact_sum(parts)) for day, parts in of_day.items()}
+    if keeps_zero or all(by_day.values()):
+        return by_day
+    return {day: value for day, value in by_day.items() if value}
 
 
 def with_borrowed(found: Sequence[UsageSeries], *, wanted: Sequence[Meter]) -> list[UsageSeries]:

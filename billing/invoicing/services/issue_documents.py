@@ -12,6 +12,7 @@ from billing.invoicing.drafting import Draft
 from billing.invoicing.models import Invoice, Seller
 from billing.ledger.domain import invoice_postings
 from billing.ledger.services import NewTransaction, post_transactions
+from kernel.array_literals import plain_array, text_array
 from kernel.money import Money
 from kernel.period import local_day
 from tenants.models import Tenant
@@ -73,16 +74,20 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
             """,
             [
                 at,
-                [each.invoice.id for each in issued],
-                numbers,
-                [day + timedelta(days=DAYS_TO_PAY) for day in issue_days],
-                [json.dumps(buyer_of(each.invoice.tenant), ensure_ascii=False) for each in issued],
+                plain_array(each.invoice.id for each in issued),
+                text_array(numbers),
+                plain_array(day + timedelta(days=DAYS_TO_PAY) for day in issue_days),
+                text_array(
+                    json.dumps(buyer_of(each.invoice.tenant), ensure_ascii=False) for each in issued
+                ),
             ],
         )
     # What comes out at zero is paid as it is issued.
-    Invoice.objects.filter(
-        id__in=[each.invoice.id for each in issued], total_minor=0, status=InvoiceStatus.OPEN
-    ).update(status=InvoiceStatus.PAID, paid_at=at)
+    nothing_owed = [each.invoice.id for each in issued if not each.draft.total]
+    if nothing_owed:
+        Invoice.objects.filter(id__in=nothing_owed, status=InvoiceStatus.OPEN).update(
+            status=InvoiceStatus.PAID, paid_at=at
+        )
 
 
 def _posting(each: Issuable) -> NewTransaction:
