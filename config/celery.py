@@ -4,6 +4,7 @@ Celery is the standard of the field and drives the workers, but no broker is tru
 `docs/adr` on work in the database. The settings follow reliability-security items 35 to 38.
 """
 
+import gc
 import os
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import worker_process_init, worker_ready
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
@@ -116,6 +117,13 @@ app.conf.update(
     timezone="UTC",
     enable_utc=True,
 )
+
+
+@worker_process_init.connect
+def leave_out_of_collection(**_: Any) -> None:
+    """What is loaded stays loaded: a collection of a working process looks at its own objects alone."""
+    gc.collect()
+    gc.freeze()
 
 
 @worker_ready.connect

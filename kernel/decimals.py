@@ -101,7 +101,8 @@ def nearest_units(number: Exact, *, places: int) -> int:
     12.345 with two places is 1235."""
     numerator, denominator = exact(number).as_integer_ratio()
     # In whole numbers throughout: a Fraction finds a common divisor with each step.
-    rounded = (2 * abs(numerator) * 10**places + denominator) // (2 * denominator)
+    units: int = 10**places
+    rounded = (2 * abs(numerator) * units + denominator) // (2 * denominator)
     return rounded if numerator >= 0 else -rounded
 
 
