@@ -38,6 +38,15 @@ def _last(row: GatewayRow) -> Cell:
     return formats.instant_text(row.last_received_at, zone=_ZONE, language=get_language() or "en")
 
 
+def _conflict(row: GatewayRow) -> Cell:
+    if not row.is_in_conflict:
+        return None
+    return gettext(
+        "Sequence %(sequence)s came again with other content. If the gateway began anew, let it name a "
+        "new epoch."
+    ) % {"sequence": row.conflict_sequence}
+
+
 GATEWAY_COLUMNS: Final[tuple[Column[GatewayRow], ...]] = (
     Column(key="key", label=_("Gateway"), value=lambda row: row.key),
     Column(key="deployment", label=_("Deployment"), value=lambda row: row.deployment or None),
@@ -48,6 +57,7 @@ GATEWAY_COLUMNS: Final[tuple[Column[GatewayRow], ...]] = (
     ),
     Column(key="last", label=_("Last report (UTC)"), value=_last),
     Column(key="sequence", label=_("Sequence"), value=lambda row: row.last_sequence, numeric=True),
+    Column(key="conflict", label=_("Refused"), value=_conflict),
     Column(key="gaps", label=_("Open gaps"), value=lambda row: row.open_gaps, numeric=True),
 )
 

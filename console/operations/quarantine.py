@@ -1,4 +1,5 @@
-"""Rejected events: by tenant and code with a sample, one tenant's, and taking them in after all."""
+"""Rejected events and reports of unknown apps: by tenant and code with a sample, one tenant's, and taking
+them in after all."""
 
 from datetime import timedelta
 from typing import Final
@@ -24,6 +25,7 @@ from metering.quarantine.queries import (
     rejected_page,
 )
 from metering.quarantine.services.request_replay import request_replay
+from metering.reports.queries import UnknownApp, unknown_apps
 from tenants.permissions import StaffAction, staff_may
 from tenants.queries import tenant_profile
 from ui.cells import Cell, Instant, Link
@@ -77,6 +79,26 @@ EVENT_COLUMNS: Final[tuple[Column[RejectedRow], ...]] = (
 )
 
 
+APP_COLUMNS: Final[tuple[Column[UnknownApp], ...]] = (
+    Column(key="app", label=_("App"), value=lambda row: row.app),
+    Column(key="waiting", label=_("Reports"), value=lambda row: row.waiting, numeric=True),
+    Column(key="gateway", label=_("Gateway"), value=lambda row: row.gateway, minor=True),
+    Column(
+        key="last", label=_("Last (UTC)"), value=lambda row: Instant(at=row.last_at, zone=_ZONE)
+    ),
+    Column(
+        key="tenant",
+        label=_("Now of"),
+        value=lambda row: (
+            Link(text=row.tenant_key, url=reverse("console:rejected_events", args=[row.tenant_key]))
+            if row.tenant_key
+            else None
+        ),
+    ),
+)
+_APPS: Final = 50
+
+
 class ReplayForm(forms.Form):
     """What is tried again, and why it will go well now."""
 
@@ -108,7 +130,21 @@ def groups(request: StaffRequest) -> HttpResponse:
         caption=_("Rejected events"),
         empty_title=_("No event was rejected in the last 30 days"),
     )
-    return page(request, "console/quarantine.html", place="quarantine", table=table)
+    named = unknown_apps(limit=_APPS)
+    return page(
+        request,
+        "console/quarantine.html",
+        place="quarantine",
+        table=table,
+        apps=Table(
+            columns=APP_COLUMNS,
+            rows=named.rows,
+            caption=_("Reports of unknown apps"),
+            empty_title=_("No report named an unknown app"),
+        ),
+        apps_shown=len(named.rows),
+        apps_in_all=named.total,
+    )
 
 
 @staff_page(action=StaffAction.USAGE_VIEW, purpose="rejected events of a tenant")
@@ -145,6 +181,7 @@ def _events_page(
     codes = rejected_codes(tenant_id=tenant.id)
     state = ListState.read(request.GET, filters={"code": tuple(codes)})
     code = state.filters.get("code", "")
+    waiting = unknown_apps(limit=_APPS, tenant_id=tenant.id)
     table = Table(
         columns=EVENT_COLUMNS,
         rows=rejected_page(tenant_id=tenant.id, limit=state.limit, offset=state.offset, code=code),
@@ -161,6 +198,7 @@ def _events_page(
         tenant=tenant,
         table=table,
         codes=[(each, count, each == code) for each, count in codes.items()],
-        has_replayable=bool(REPLAYABLE & codes.keys()),
+        has_replayable=bool(REPLAYABLE & codes.keys()) or bool(waiting.rows),
+        waiting=waiting.rows,
         form=form,
     )

@@ -13,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kernel import clock
-from kernel.errors import Unavailable
+from kernel.errors import Conflict, Unavailable
 from metering.api.chunks import body_chunks, read_away
 from metering.api.intake import INTAKE, size_of
 from metering.api.schemas import REPORT, REPORT_RESULT
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import BodyTooLarge, Media, UnknownMedia, media_of, read_body
 from metering.reports.domain import read_report
+from metering.reports.services.gateways import note_conflict
 from metering.reports.services.receive_report import receive_report
 from tenants.api.endpoint import Endpoint, originating
 from tenants.api.problems import problem
@@ -125,11 +126,19 @@ class ReportsView(Endpoint):
             )
         report = read_report(body)
         headers = {name: request.headers.get(name, "") for name in SIGNATURE_HEADERS}
-        with (
-            originating(request),
-            system_scope(purpose="gateway report", actor=f"gateway:{report.gateway}"),
-        ):
-            result = receive_report(report=report, body=body, headers=headers, now=clock.now())
+        try:
+            with (
+                originating(request),
+                system_scope(purpose="gateway report", actor=f"gateway:{report.gateway}"),
+            ):
+                result = receive_report(report=report, body=body, headers=headers, now=clock.now())
+        except Conflict as error:
+            if error.code != "conflicting_report":
+                raise
+            # The transaction that found it is undone; that it was found is for operations to see.
+            with system_scope(purpose="gateway report", actor=f"gateway:{report.gateway}"):
+                note_conflict(key=report.gateway, sequence=report.sequence, now=clock.now())
+            raise
         return Response(
             {
                 "gateway": report.gateway,

@@ -1,13 +1,14 @@
 """What is in quarantine: counts by tenant and code with a sample, and the events themselves in pages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from metering.reports.queries import sealed_counts
 from work.connections import cursor
 
 REPLAYABLE: Final = frozenset({"unknown_app", "unknown_type", "event_in_future", "event_too_old"})
@@ -121,7 +122,18 @@ def rejected_groups(
         )
         for row in found
     ]
-    return RejectedGroups(rows=rows, total=found[0][-1] if found else 0)
+    return RejectedGroups(
+        rows=[_with_reports(row, since=since) for row in rows],
+        total=found[0][-1] if found else 0,
+    )
+
+
+def _with_reports(row: RejectedGroup, *, since: datetime) -> RejectedGroup:
+    """With what reports told of unknown apps, which belongs to nobody before they are made."""
+    if row.tenant_id is not None or row.code != "unknown_app":
+        return row
+    waiting, replayed = sealed_counts(since=since)
+    return replace(row, waiting=row.waiting + waiting, replayed=row.replayed + replayed)
 
 
 def rejected_page(

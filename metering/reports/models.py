@@ -7,7 +7,11 @@ from django.db.models import F, Q
 
 
 class Gateway(models.Model):
-    """A node of the platform that reports usage. `secret` is encrypted under SECRET_KEY."""
+    """A node of the platform that reports usage. `secret` is encrypted under SECRET_KEY.
+
+    `conflict_at` is when it last sent a sequence again with other content, mostly because it began anew
+    under the same epoch.
+    """
 
     web_access = "none"
     jobs_access = "write"
@@ -19,6 +23,8 @@ class Gateway(models.Model):
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=254)
     revoked_at = models.DateTimeField(null=True)
+    conflict_at = models.DateTimeField(null=True)
+    conflict_sequence = models.BigIntegerField(null=True)
 
     class Meta:
         db_table = "metering_gateway"
@@ -51,6 +57,42 @@ class GatewayReport(models.Model):
 
     def __str__(self) -> str:
         return f"report {self.epoch}/{self.sequence}"
+
+
+class SealedUsage(models.Model):
+    """What a report told of an app that nobody had, of which a `RejectedEvent` tells as well.
+
+    `sealed` is the app's part of the report, encrypted under SECRET_KEY, since it names users; null once it
+    was taken in. `starts_at` is that of the report's window.
+    """
+
+    web_access = "none"
+    jobs_access = "write"
+
+    rejected_id = models.UUIDField(primary_key=True)
+    gateway_id = models.UUIDField()
+    epoch = models.CharField(max_length=64, blank=True)
+    sequence = models.BigIntegerField()
+    app = models.CharField(max_length=100, db_collation="C")
+    starts_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    users = models.IntegerField()
+    sealed = models.BinaryField(null=True)
+    replayed_at = models.DateTimeField(null=True)
+    replayed_by = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        db_table = "metering_sealed_usage"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["app"],
+                name="metering_sealed_waiting",
+                condition=Q(sealed__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"usage of {self.app}"
 
 
 class GatewayGap(models.Model):

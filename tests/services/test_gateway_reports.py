@@ -1,19 +1,24 @@
 """Reports of gateways: signed, once for each place in the sequence, gaps seen and holding days."""
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from kernel import clock
 from kernel.errors import Conflict, Invalid
 from metering.ingest.models import RejectedEvent
+from metering.quarantine.queries import rejected_groups
+from metering.quarantine.services.replay_rejected import Replayed, replay_rejected
 from metering.queries import closed_until, usage_differences
 from metering.reports.domain import signature
-from metering.reports.models import Gateway, GatewayGap
-from metering.reports.queries import gap_rows, gateway_rows
+from metering.reports.models import Gateway, GatewayGap, SealedUsage
+from metering.reports.queries import gap_rows, gateway_rows, unknown_apps
 from metering.reports.services.gateways import (
     CreatedGateway,
     create_gateway,
@@ -21,8 +26,10 @@ from metering.reports.services.gateways import (
     revoke_gateway,
 )
 from metering.services import close_days, rebuild_usage, roll_up_pending
+from tenants.domain import StaffRole
+from tenants.models import App, AuditRecord, User
 from tenants.scope import system_scope
-from tenants.services.create_tenant import CreatedTenant
+from tenants.services.create_tenant import CreatedTenant, create_app
 from tests.factories import a_tenant
 from tests.services.metering_world import message, send, stored_usage
 
@@ -330,3 +337,122 @@ def test_signatures_are_those_of_standard_webhooks() -> None:
         timestamp="1614265330",
         body=b'{"test": 2432232314}',
     ) == ("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
+
+
+def counted_by_app(tenant: CreatedTenant) -> dict[tuple[str, str], int]:
+    roll_up_pending(now=clock.now())
+    with system_scope(purpose="test"):
+        names = dict(App.objects.filter(tenant_id=tenant.id).values_list("id", "key"))
+    found: Counter[tuple[str, str]] = Counter()
+    for (app_id, meter, _, _), value in stored_usage(tenant.id).items():
+        found[names[app_id], meter] += int(value)
+    return dict(found)
+
+
+def sealed() -> int:
+    with system_scope(purpose="test"):
+        return SealedUsage.objects.filter(sealed__isnull=False).count()
+
+
+def replay() -> Replayed:
+    return replay_rejected(
+        code="unknown_app", now=clock.now(), actor="user:1", reason="the app was made"
+    )
+
+
+def test_what_was_told_of_an_unknown_app_is_taken_in_once_when_it_was_made() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    post(gateway, a_report(1))
+    named = [
+        {"app": "new", "counts": {"message.single": "3"}, "active_users": ["u1", "u2"]},
+        {"app": "new", "counts": {"login": "1"}, "active_users": ["u2", "u3"]},
+        {"app": "nobodys", "counts": {"login": "5"}, "active_users": ["u9"]},
+    ]
+    post(gateway, a_report(2, apps=named))
+    since = clock.now() - timedelta(days=1)
+    with system_scope(purpose="test"):
+        (group,) = rejected_groups(since=since, limit=10).rows
+        assert (group.tenant_id, group.code, group.count, group.waiting) == (
+            None,
+            "unknown_app",
+            3,
+            3,
+        )
+        # The ids of users are nowhere to be read.
+        assert all(b"u3" not in bytes(row.sealed or b"") for row in SealedUsage.objects.all())
+    assert replay() == Replayed()  # nobody made it yet
+    before = counted_by_app(tenant)
+    with system_scope(purpose="test"):
+        create_app(tenant_id=tenant.id, key="new", name="new", now=clock.now(), actor="test")
+        assert [(row.app, row.waiting, row.tenant_key) for row in unknown_apps(limit=9).rows] == [
+            ("new", 2, "acme"),
+            ("nobodys", 1, ""),
+        ]
+        assert unknown_apps(limit=9, tenant_id=tenant.id).total == 1
+    assert replay() == Replayed(tried=2, accepted=2)
+    after = counted_by_app(tenant)
+    assert {place: value for place, value in after.items() if place not in before} == {
+        ("new", "dau"): 3,
+        ("new", "messages"): 3,
+    }
+    assert sealed() == 1
+    assert replay() == Replayed()
+    assert post(gateway, a_report(2, apps=named)).json()["status"] == "duplicate"
+    assert counted_by_app(tenant) == after
+    with system_scope(purpose="test"):
+        assert usage_differences(tenant_ids=[tenant.id], from_day=DAY, to_day=DAY + timedelta(days=1)) == []  # fmt: skip
+        (group,) = rejected_groups(since=since, limit=10).rows
+        assert (group.waiting, group.replayed) == (1, 2)
+        assert (
+            AuditRecord.objects.filter(action="events.replayed", tenant_id=tenant.id).count() == 1
+        )
+
+
+def test_a_wrong_count_of_an_unknown_app_stays_refused_when_it_was_made() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    post(gateway, a_report(1, apps=[{"app": "new", "counts": {"steps": "1"}}]))
+    with system_scope(purpose="test"):
+        create_app(tenant_id=tenant.id, key="new", name="new", now=clock.now(), actor="test")
+    assert replay() == Replayed(tried=1, rejected={"unknown_count": 1})
+    assert (counted(tenant), sealed()) == ({}, 1)
+
+
+def test_replays_at_once_take_each_report_in_once() -> None:
+    tenant, gateway = a_tenant(), a_gateway()
+    for sequence in range(1, 9):
+        post(gateway, a_report(sequence, apps=[{"app": "new", "counts": {"message.single": "1"}}]))
+    with system_scope(purpose="test"):
+        create_app(tenant_id=tenant.id, key="new", name="new", now=clock.now(), actor="test")
+
+    def work() -> int:
+        try:
+            return replay().accepted
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        accepted = [each.result() for each in [pool.submit(work) for _ in range(4)]]
+    assert sum(accepted) == 8
+    assert counted(tenant) == {("messages", "single;deployment=shared"): 8}
+
+
+def test_a_gateway_that_began_anew_under_the_same_epoch_is_seen_until_it_names_another() -> None:
+    a_tenant()
+    gateway = a_gateway()
+    post(gateway, a_report(1))
+    assert post(gateway, a_report(1, minute=30)).json()["code"] == "conflicting_report"
+    with system_scope(purpose="test"):
+        (row,) = gateway_rows(limit=1)
+        assert (row.is_in_conflict, row.conflict_sequence) == (True, 1)
+        operations = User.objects.create_user(
+            "operations@summit.test", "x", staff_role=StaffRole.OPERATIONS
+        )
+    client = Client()
+    client.force_login(operations)
+    assert "let it name a new epoch" in client.get("/console/gateways/").content.decode()
+    with pytest.MonkeyPatch.context() as patch:
+        later = clock.now() + timedelta(minutes=1)
+        patch.setattr(clock, "now", lambda: later)
+        assert post(gateway, a_report(1, minute=30, epoch="boot-2")).status_code == 200
+    with system_scope(purpose="test"):
+        assert not gateway_rows(limit=1)[0].is_in_conflict

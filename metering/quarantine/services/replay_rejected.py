@@ -20,6 +20,10 @@ from metering.meters.domain import EventTypes
 from metering.meters.queries import event_types_for
 from metering.quarantine.models import EventReplay
 from metering.quarantine.queries import REPLAYABLE
+from metering.reports.services.sealed_usage import (
+    replay_sealed_usage,
+    tenants_with_sealed_usage,
+)
 from tenants import audit
 from tenants.scope import system_scope
 from work.connections import cursor
@@ -78,8 +82,9 @@ def replay_rejected(
     tenant_id: UUID | None = None,
     any_age: bool = False,
 ) -> Replayed:
-    """Try the refused events of that code again, of one tenant or of all; opens its own scopes, one for
-    some hundred events, and leaves one record in each tenant's audit trail.
+    """Try the refused events of that code again, of one tenant or of all; with `unknown_app` also what
+    reports of gateways told of apps that were made since. Opens its own scopes, one for some hundred events,
+    and leaves one record in each tenant's audit trail.
 
     An event that is taken in counts exactly once, whoever replays it how often, and a resend of it is a
     duplicate. Its age is judged as of when it came; with `any_age`, as for imports by staff, not at all.
@@ -95,38 +100,53 @@ def replay_rejected(
     if not reason.strip():
         raise Invalid("reason_missing", "Say what was mended.", field="reason")
     whole = Replayed()
+    is_of_reports = code == "unknown_app"
     with system_scope(purpose="replay refused events", actor=actor):
         tenant_ids = _tenants(code, tenant_id=tenant_id)
-    for each in tenant_ids:
-        done = Replayed()
-        after: tuple[datetime, UUID] | None = None
-        while True:
+        if is_of_reports:
+            tenant_ids |= tenants_with_sealed_usage(tenant_id=tenant_id)
+    for each in sorted(tenant_ids):
+        done = _replay_events(each, code=code, now=now, actor=actor, any_age=any_age)
+        if is_of_reports:
+            told = replay_sealed_usage(tenant_id=each, now=now, actor=actor)
+            done = _sum(
+                done,
+                Replayed(tried=told.tried, accepted=told.accepted, rejected=told.rejected),
+            )
+        if done.tried:
             with system_scope(purpose="replay refused events", actor=actor):
-                waiting, last = _waiting(each, code=code, after=after)
-                if last is None:
-                    if done.tried:
-                        _record(each, code=code, done=done, actor=actor, reason=reason, now=now)
-                    break
-                done = _sum(
-                    done, _replay(each, waiting=waiting, now=now, actor=actor, any_age=any_age)
-                )
-            after = last
+                _record(each, code=code, done=done, actor=actor, reason=reason, now=now)
         whole = _sum(whole, done)
     return whole
 
 
-def _tenants(code: str, *, tenant_id: UUID | None) -> list[UUID]:
+def _replay_events(
+    tenant_id: UUID, *, code: str, now: datetime, actor: str, any_age: bool
+) -> Replayed:
+    done = Replayed()
+    after: tuple[datetime, UUID] | None = None
+    while True:
+        with system_scope(purpose="replay refused events", actor=actor):
+            waiting, last = _waiting(tenant_id, code=code, after=after)
+            if last is None:
+                return done
+            done = _sum(
+                done, _replay(tenant_id, waiting=waiting, now=now, actor=actor, any_age=any_age)
+            )
+        after = last
+
+
+def _tenants(code: str, *, tenant_id: UUID | None) -> set[UUID]:
     with cursor() as execution:
         execution.execute(
             """
             SELECT DISTINCT tenant_id FROM metering_rejected_event
              WHERE code = %(code)s AND tenant_id IS NOT NULL AND digest IS NOT NULL
                AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s::uuid)
-             ORDER BY 1
             """,
             {"code": code, "tenant": None if tenant_id is None else str(tenant_id)},
         )
-        return [UUID(str(each)) for (each,) in execution.fetchall()]
+        return {UUID(str(each)) for (each,) in execution.fetchall()}
 
 
 def _waiting(

@@ -95,6 +95,11 @@ def release_gap(*, gap_id: UUID, reason: str, now: datetime, actor: str) -> None
     )
 
 
+def note_conflict(*, key: str, sequence: int, now: datetime) -> None:
+    """Keep that a gateway sent a sequence again with other content, for operations to see."""
+    Gateway.objects.filter(key=key).update(conflict_at=now, conflict_sequence=sequence)
+
+
 def secret_of(gateway: Gateway) -> str:
     """The secret with which the gateway signs. Raises cryptography's InvalidToken when SECRET_KEY is
     not the one under which it was kept."""

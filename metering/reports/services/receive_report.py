@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from cryptography.fernet import InvalidToken
 
 from kernel import ids
-from kernel.dimensions import canonical_dimensions
 from kernel.errors import Conflict, Forbidden, Invalid
 from metering.ingest.domain import limits
 from metering.ingest.models import RejectedEvent
 from metering.ingest.queries import AppFacts, apps_by_key, tenant_facts
 from metering.ingest.services.admit import ROLL_UP, Teller
-from metering.ingest.services.store_events import Columns, Group, keep_events
-from metering.meters.domain import USER_ACTIVE
+from metering.ingest.services.store_events import keep_events
 from metering.reports.domain import (
     AppUsage,
     Gap,
@@ -23,15 +20,14 @@ from metering.reports.domain import (
     Report,
     ReportResult,
     content_digest,
-    counts_of,
     gaps_after,
     is_signed,
 )
 from metering.reports.models import Gateway, GatewayGap, GatewayReport, GatewayTenant
 from metering.reports.services.gateways import secret_of
+from metering.reports.services.report_columns import ReportPlace, add_usage, no_columns
+from metering.reports.services.sealed_usage import seal_usage
 from work import jobs
-
-_NULL: Final = "NULL"
 
 
 def receive_report(
@@ -42,7 +38,7 @@ def receive_report(
 
     What it counts becomes a batch of each tenant and is rolled up like events: users are distinct over
     all gateways, counts are summed. A window belongs to the local day in which it starts. An app that
-    nobody has is told in the result and kept in the quarantine; the rest is counted. Reports of one
+    nobody has is told in the result and kept, to be taken in when it was made; the rest is counted. Reports of one
     gateway wait for one another.
 
     Raises Forbidden `invalid_signature`, Invalid `report_too_old`, `report_in_future`, Conflict
@@ -132,79 +128,38 @@ def _keep(
         facts.id: Teller(facts)
         for facts in tenant_facts(tenant_ids={app.tenant_id for app in apps.values()}).values()
     }
-    columns = Columns(
-        groups=[], identities=[], digests=[], event_ids=[], times=[], users=[], counts=[]
+    place = ReportPlace(
+        gateway=gateway,
+        epoch=report.epoch,
+        sequence=report.sequence,
+        starts_at=report.window.starts_at,
     )
-    rejected: list[RefusedUsage] = []
+    columns = no_columns()
+    refused: list[tuple[AppUsage, RefusedUsage]] = []
     tenant_ids: set[UUID] = set()
     marks = 0
     for usage in report.apps:
         app = apps.get(usage.app)
         if app is None:
-            rejected.append(
-                RefusedUsage(
-                    app=usage.app, code="unknown_app", detail=f"There is no app {usage.app!r}."
-                )
-            )
+            fault = Invalid("unknown_app", f"There is no app {usage.app!r}.")
+            refused.append((usage, _refused(usage, fault)))
             continue
         try:
-            marks += _add(
-                columns,
-                usage,
-                app=app,
-                teller=tellers[app.tenant_id],
-                report=report,
-                gateway=gateway,
-            )
+            marks += add_usage(columns, usage, app=app, teller=tellers[app.tenant_id], place=place)
         except Invalid as fault:
-            rejected.append(RefusedUsage(app=usage.app, code=fault.code, detail=fault.message))
+            refused.append((usage, _refused(usage, fault)))
             continue
         tenant_ids.add(app.tenant_id)
     if len(columns):
         batch_id = ids.new_id()
         keep_events(columns, batch_id=batch_id, now=now)
         jobs.enqueue(kind=ROLL_UP, key=f"batch:{batch_id}", payload={})
-    _quarantine(rejected, report=report, apps=apps, now=now)
-    return marks, rejected, tenant_ids
+    _quarantine(refused, apps=apps, place=place, now=now)
+    return marks, [each for _, each in refused], tenant_ids
 
 
-def _add(
-    columns: Columns,
-    usage: AppUsage,
-    *,
-    app: AppFacts,
-    teller: Teller,
-    report: Report,
-    gateway: Gateway,
-) -> int:
-    """Add an app's counts and users to the columns; gives the number of users. Raises Invalid."""
-    counts = counts_of(usage, deployment=gateway.deployment)
-    day, time = teller.day_of(report.window.starts_at), report.window.starts_at.isoformat()
-    source = f"gateway:{gateway.key}"
-
-    def group(event_type: str, dimensions: str) -> Group:
-        return Group(
-            tenant_id=teller.id_text,
-            app_id=str(app.id),
-            source=source,
-            type=event_type,
-            kind=dimensions,
-            day=day,
-        )
-
-    for count in counts:
-        columns.groups.append(group(count.type, count.dimensions))
-        columns.event_ids.append(f"{report.epoch}/{report.sequence}/{count.name}")
-        columns.users.append(_NULL)
-        columns.counts.append(count.value)
-    users = teller.hashes_of(list(dict.fromkeys(usage.active_users)))
-    active = group(USER_ACTIVE, canonical_dimensions({"deployment": gateway.deployment}))
-    columns.groups.extend([active] * len(users))
-    columns.event_ids.extend([""] * len(users))
-    columns.users.extend(users)
-    columns.counts.extend([1] * len(users))
-    columns.times.extend([time] * (len(counts) + len(users)))
-    return len(users)
+def _refused(usage: AppUsage, fault: Invalid) -> RefusedUsage:
+    return RefusedUsage(app=usage.app, code=fault.code, detail=fault.message)
 
 
 def _note_gaps(report: Report, *, gateway: Gateway, now: datetime) -> None:
@@ -253,27 +208,32 @@ def _open_gaps(gateway_id: UUID) -> list[tuple[str, int, int]]:
 
 
 def _quarantine(
-    rejected: Sequence[RefusedUsage],
+    refused: Sequence[tuple[AppUsage, RefusedUsage]],
     *,
-    report: Report,
     apps: Mapping[str, AppFacts],
+    place: ReportPlace,
     now: datetime,
 ) -> None:
-    by_app = {usage.app: usage for usage in report.apps}
-    RejectedEvent.objects.bulk_create(
-        RejectedEvent(
-            id=ids.new_id(),
-            tenant_id=apps[each.app].tenant_id if each.app in apps else None,
-            received_at=now,
-            subject=each.app,
-            source=f"gateway:{report.gateway}",
-            event_id=f"{report.epoch}/{report.sequence}",
-            code=each.code,
-            detail=each.detail[:500],
-            content={
-                "counts": {name: str(told)[:40] for name, told in by_app[each.app].counts.items()},
-                "active_users": len(by_app[each.app].active_users),
-            },
+    """Keep each with its code for operations to see; usage of an app that nobody has as a whole."""
+    rows: list[RejectedEvent] = []
+    for usage, told in refused:
+        rejected_id = ids.new_id()
+        if told.code == "unknown_app":
+            seal_usage(usage, rejected_id=rejected_id, place=place, now=now)
+        rows.append(
+            RejectedEvent(
+                id=rejected_id,
+                tenant_id=apps[usage.app].tenant_id if usage.app in apps else None,
+                received_at=now,
+                subject=usage.app,
+                source=f"gateway:{place.gateway.key}",
+                event_id=f"{place.epoch}/{place.sequence}",
+                code=told.code,
+                detail=told.detail[:500],
+                content={
+                    "counts": {name: str(count)[:40] for name, count in usage.counts.items()},
+                    "active_users": len(usage.active_users),
+                },
+            )
         )
-        for each in rejected
-    )
+    RejectedEvent.objects.bulk_create(rows)

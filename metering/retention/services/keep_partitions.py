@@ -45,6 +45,7 @@ _FORGOTTEN: Final = (
     ("metering_event", ""),
     ("metering_rejected_event", ""),
     ("metering_duplicates", ""),
+    ("metering_sealed_usage", ""),
     # A batch goes with its events, and only when it was counted.
     ("metering_batch", "AND rolled_up_at IS NOT NULL"),
 )
