@@ -115,17 +115,23 @@ def stored_differences(*, day: date, most: int) -> list[UsageDifference]:
             WITH {_STORED}, recounted AS (
                 SELECT tenant_id, app_id, meter, kind, day, value FROM metering_usage_recount
                  WHERE day >= %(from)s AND day < %(to)s
+            ), counted AS MATERIALIZED (
+                SELECT tenant_id FROM metering_recounted_days
+                 WHERE %(from)s >= coalesce(recounted_from, '-infinity')
+                   AND %(from)s < recounted_until
+            ), behind AS MATERIALIZED (
+                SELECT c.tenant_id
+                  FROM metering_correction c LEFT JOIN metering_corrected_recount known
+                       ON known.tenant_id = c.tenant_id AND known.day = c.day
+                 WHERE c.day = %(from)s
+                 GROUP BY c.tenant_id, known.corrections
+                HAVING count(*) > coalesce(known.corrections, 0)
             )
             SELECT {_DIFFERENCE}
               FROM stored FULL JOIN recounted USING (tenant_id, app_id, meter, kind, day)
-              JOIN metering_recounted_days counted USING (tenant_id)
              WHERE coalesce(stored.value, 0) <> coalesce(recounted.value, 0)
-               AND day >= coalesce(recounted_from, '-infinity') AND day < recounted_until
-               AND (SELECT count(*) FROM metering_correction c
-                     WHERE c.tenant_id = counted.tenant_id AND c.day = %(from)s)
-                   <= coalesce((SELECT corrections FROM metering_corrected_recount known
-                                 WHERE known.tenant_id = counted.tenant_id
-                                   AND known.day = %(from)s), 0)
+               AND tenant_id IN (SELECT tenant_id FROM counted)
+               AND tenant_id NOT IN (SELECT tenant_id FROM behind)
              ORDER BY tenant_id, app_id, meter, kind LIMIT %(most)s
             """,  # noqa: S608  # nothing from outside
             {

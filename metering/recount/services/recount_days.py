@@ -159,36 +159,41 @@ def _due(spans: Sequence[Span], *, first: date | None) -> list[_Due]:
                   FROM unnest(%(tenants)s::uuid[], %(from)s::date[], %(to)s::date[])
                        AS spans (tenant_id, from_day, to_day)
                  GROUP BY tenant_id
+            ), known AS MATERIALIZED (
+                SELECT tenant_id, from_day, to_day, closed_until,
+                       coalesce(recounted_from, '-infinity') AS recounted_from, recounted_until
+                  FROM spans JOIN metering_watermark USING (tenant_id)
+                  LEFT JOIN metering_recounted_days USING (tenant_id)
+                 WHERE closed_until IS NOT NULL
+            ), earliest AS MATERIALIZED (
+                SELECT tenant_id, min(day) AS day FROM (
+                    SELECT tenant_id, day FROM metering_event_group
+                    UNION ALL SELECT tenant_id, day FROM metering_event
+                    UNION ALL SELECT tenant_id, day FROM metering_stated_usage
+                ) AS raw JOIN known USING (tenant_id)
+                 WHERE recounted_until IS NULL GROUP BY tenant_id
             ), fresh AS (
                 SELECT tenant_id, closed_until,
-                       greatest(coalesce(recounted_until, (
-                           SELECT least(
-                               (SELECT min(day) FROM metering_event_group raw
-                                 WHERE raw.tenant_id = watermark.tenant_id),
-                               (SELECT min(day) FROM metering_event raw
-                                 WHERE raw.tenant_id = watermark.tenant_id),
-                               (SELECT min(day) FROM metering_stated_usage raw
-                                 WHERE raw.tenant_id = watermark.tenant_id))
-                       ) - %(beside)s, closed_until - 1), %(first)s::date) AS since
-                  FROM spans JOIN metering_watermark watermark USING (tenant_id)
-                  LEFT JOIN metering_recounted_days counted USING (tenant_id)
-                 WHERE closed_until IS NOT NULL
-                   AND (recounted_until IS NULL OR recounted_until < closed_until)
+                       greatest(coalesce(recounted_until, earliest.day - %(beside)s, closed_until - 1),
+                                %(first)s::date) AS since
+                  FROM known LEFT JOIN earliest USING (tenant_id)
+                 WHERE recounted_until IS NULL OR recounted_until < closed_until
+            ), corrected AS MATERIALIZED (
+                SELECT c.tenant_id, c.day
+                  FROM known JOIN metering_correction c ON c.tenant_id = known.tenant_id
+                       AND c.day >= from_day AND c.day < to_day
+                       AND c.day >= recounted_from AND c.day < recounted_until
+                  LEFT JOIN metering_corrected_recount counted
+                       ON counted.tenant_id = c.tenant_id AND counted.day = c.day
+                 WHERE c.day >= coalesce(%(first)s::date, '-infinity')
+                 GROUP BY c.tenant_id, c.day, counted.corrections
+                HAVING count(*) > coalesce(counted.corrections, 0)
             )
             SELECT tenant_id, least(since, closed_until - 1),
                    least(since + %(most)s, closed_until), true
               FROM fresh
             UNION ALL
-            SELECT c.tenant_id, c.day, c.day + 1, false
-              FROM spans JOIN metering_correction c ON c.tenant_id = spans.tenant_id
-                   AND c.day >= spans.from_day AND c.day < spans.to_day
-              JOIN metering_recounted_days counted ON counted.tenant_id = c.tenant_id
-                   AND c.day >= coalesce(recounted_from, '-infinity') AND c.day < recounted_until
-              LEFT JOIN metering_corrected_recount known
-                   ON known.tenant_id = c.tenant_id AND known.day = c.day
-             WHERE c.day >= coalesce(%(first)s::date, '-infinity')
-             GROUP BY c.tenant_id, c.day, known.corrections
-            HAVING count(*) > coalesce(known.corrections, 0)
+            SELECT tenant_id, day, day + 1, false FROM corrected
             """,
             {
                 "tenants": plain_array(span.tenant_id for span in spans),
@@ -225,7 +230,7 @@ def _count(execution: Any, due: Sequence[_Due], *, first: date | None, now: date
             DELETE FROM metering_usage_recount kept USING asked
              WHERE kept.tenant_id = asked.tenant_id AND kept.day = asked.day
                AND NOT EXISTS (
-                SELECT FROM counted_anew anew
+                SELECT 1 FROM counted_anew anew
                  WHERE (anew.tenant_id, anew.day, anew.app_id, anew.meter, anew.kind)
                        = (kept.tenant_id, kept.day, kept.app_id, kept.meter, kept.kind))
         ), corrected AS (

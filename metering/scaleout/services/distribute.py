@@ -12,6 +12,7 @@ from kernel.errors import Conflict
 from metering.days.models import DayClose
 from metering.ingest.models import Batch, Duplicates, Event, EventGroup, EventIdentity
 from metering.proof.models import UsageProof
+from metering.recount.models import CorrectedRecount, StatedUsage, UsageRecount
 from metering.rollup.models import (
     ActiveUser,
     Correction,
@@ -44,6 +45,9 @@ DISTRIBUTED: Final[tuple[type[Model], ...]] = (
     Correction,
     DayClose,
     UsageProof,
+    UsageRecount,
+    CorrectedRecount,
+    StatedUsage,
 )
 """All that grows with usage; the keys of each begin with the tenant or hold it. What is locked or looked
 through across tenants stays on the coordinator: watermarks, gateways, quarantine, requests."""
@@ -160,13 +164,15 @@ def _set_up_sessions(execution: Any) -> None:
     """What sessions need that begin from now on.
 
     `SET LOCAL` goes to the workers too, where row security reads whose rows are asked for. The owner's
-    statements go to a node one after the other, so that one transaction can change many tables.
+    statements go to a node one after the other, so that one transaction can change many tables. What
+    goes between nodes within a statement is bounded by our steps, not by Citus.
     """
     execution.execute("SELECT current_database(), current_user")
     database, owner = execution.fetchone()
     roles = row_security.roles_of(execution, table=EventGroup._meta.db_table)
     for role, setting in (
         *((role, "citus.propagate_set_commands = 'local'") for role in roles),
+        *((role, "citus.max_intermediate_result_size = -1") for role in roles),
         (owner, "citus.multi_shard_modify_mode = 'sequential'"),
     ):
         execution.execute(
