@@ -11,3 +11,4 @@ class BillingConfig(AppConfig):
         # Jobs, schedules and subscribers register themselves when their modules load.
         import_module("billing.invoicing.tasks")
         import_module("billing.payments.tasks")
+        import_module("billing.fapiao.tasks")

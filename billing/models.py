@@ -3,6 +3,7 @@
 from billing.catalog.models import Plan, PlanOffer, PlanVersion
 from billing.certificates.models import Certificate
 from billing.discounts.models import Coupon
+from billing.fapiao.models import Fapiao, FapiaoBuyer, FapiaoFile, FapiaoProductName
 from billing.invoicing.models import (
     BillingRun,
     CreditNote,
@@ -35,6 +36,10 @@ __all__ = [
     "Coupon",
     "CreditNote",
     "CreditNoteLine",
+    "Fapiao",
+    "FapiaoBuyer",
+    "FapiaoFile",
+    "FapiaoProductName",
     "Invoice",
     "InvoiceFile",
     "InvoiceLine",

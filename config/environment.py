@@ -67,6 +67,9 @@ class Environment:
     stripe_api_base: str  # empty: Stripe itself
     stripe_webhook_secret: str = field(repr=False)
 
+    fapiao_api_base: str  # empty: no fapiao, or the local stand-in under `make run`
+    fapiao_api_key: str = field(repr=False)
+
     mail: Mail
     wants_demo: bool  # `make run` fills a new database with the demo world
 
@@ -109,6 +112,8 @@ def load(*, environ: Mapping[str, str] | None = None) -> Environment:
         stripe_webhook_secret=_secret(
             values, "STRIPE_WEBHOOK_SECRET", home=home, prefix="whsec_", shortest=1
         ),
+        fapiao_api_base=_url(values, "FAPIAO_API_BASE", schemes={"http", "https"}).rstrip("/"),
+        fapiao_api_key=values.get("FAPIAO_API_KEY", "").strip(),
         mail=_mail(values),
         wants_demo=_wants_demo(values),
     )

@@ -80,6 +80,7 @@ _TOLD: Final[Mapping[str, str]] = {
     "bad_subject": "in `rejected` · `subject`, the app's key, is missing, too long, or holds a character that is not allowed.",
     "invalid_plan": "400 · The plan is refused as a whole; `faults` lists every fault with its path.",
     "invalid_taxes": "400 · The file of tax rates is refused as a whole; `faults` lists every fault with its path.",
+    "invalid_fapiao": "400 · The tax platform would refuse the fapiao; `faults` lists every fault with its path.",
     "unknown_model": "in `faults` · The charge model is none of those of plan documents; the answer lists them.",
     "unknown_interval": "in `faults` · The interval is none of day, week, month, quarter, year.",
     "unknown_granularity": "400 · The granularity is none of those that the answer lists.",

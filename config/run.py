@@ -24,7 +24,7 @@ from typing import IO
 import psycopg2
 
 from config import environment, supervision
-from config.embedded import broker, postgres, stripe
+from config.embedded import broker, postgres, stripe, tax_platform
 from config.supervision import Program, ProgramFault, Supervisor
 from kernel.errors import DomainError
 
@@ -84,7 +84,7 @@ def _run(settings: environment.Environment, *, parent: int | None) -> int:
                 signal.signal(sign, signal.SIG_IGN)
             _say("\nStopping …")
             supervisor.stop(["scheduler", "web", "worker"])
-            supervisor.stop(["stripe", "broker"])
+            supervisor.stop(["stripe", "tax-platform", "broker"])
             if not settings.database_url and not postgres.stop_if_unused(home):
                 _say("The database stays up for another command that uses it.")
     except Stopped:
@@ -110,6 +110,8 @@ def _start(settings: environment.Environment, supervisor: Supervisor) -> None:
         overlay["BROKER_URL"] = valkey.url
     if not settings.stripe_secret_key:
         overlay |= _start_stripe(settings, supervisor)
+    if not settings.fapiao_api_base:
+        overlay |= _start_tax_platform(settings, supervisor)
     is_first = _is_empty(database_url)
     unseeded = home / "unseeded"
     if is_first:
@@ -151,6 +153,18 @@ def _start_stripe(settings: environment.Environment, supervisor: Supervisor) -> 
         "STRIPE_API_BASE": stand_in.api_base,
         "STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret,
     }
+
+
+def _start_tax_platform(
+    settings: environment.Environment, supervisor: Supervisor
+) -> dict[str, str]:
+    """Start the stand-in for the tax platform; returns what the other programs must know of it."""
+    stand_in = tax_platform.prepared(settings.home)
+    supervisor.start(
+        Program(name="tax-platform", command=stand_in.command, is_ready=stand_in.is_ready),
+        within_seconds=_SETTLING_SECONDS,
+    )
+    return {"FAPIAO_API_BASE": stand_in.api_base, "FAPIAO_API_KEY": tax_platform.API_KEY}
 
 
 def _programs(settings: environment.Environment, overlay: dict[str, str]) -> Iterator[Program]:

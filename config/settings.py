@@ -23,6 +23,8 @@ STRIPE_SECRET_KEY = ENVIRONMENT.stripe_secret_key
 STRIPE_PUBLISHABLE_KEY = ENVIRONMENT.stripe_publishable_key
 STRIPE_API_BASE = ENVIRONMENT.stripe_api_base
 STRIPE_WEBHOOK_SECRET = ENVIRONMENT.stripe_webhook_secret
+FAPIAO_API_BASE = ENVIRONMENT.fapiao_api_base
+FAPIAO_API_KEY = ENVIRONMENT.fapiao_api_key
 
 # Everything that pages need (sessions, sign-in, static files, content policy, languages) is told by
 # `ui.settings`; what follows adds to it.

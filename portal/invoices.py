@@ -6,6 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from billing.fapiao.gateways.configured import fapiao_are_issued
+from billing.fapiao.queries import fapiao_may_be_asked, fapiao_rows
 from billing.invoicing.listings import (
     OVERDUE,
     STATES,
@@ -121,6 +123,7 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
     detail = invoice_detail(
         invoice_id=invoice_id, now=clock.now(), tenant_id=here.tenant_id, issued_only=True
     )
+    asked = fapiao_rows(tenant_id=here.tenant_id, invoice_id=invoice_id, limit=20).rows
     return page(
         request,
         here,
@@ -131,6 +134,12 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
         lines=[shown_line(line) for line in detail.lines],
         payments=payments_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
         attempts=attempts_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
+        fapiao=asked,
+        fapiao_can_be_asked=here.may(MemberAction.INVOICES_PAY)
+        and fapiao_are_issued()
+        and fapiao_may_be_asked(
+            invoice_state=detail.state, currency=detail.total.currency, requests=asked
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from portal import (
     balance,
+    fapiao,
     home,
     invoices,
     keys,
@@ -43,6 +44,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         payment.paid,
         name="paid",
     ),
+    path("<str:tenant_key>/invoices/<uuid:invoice_id>/fapiao", fapiao.ask, name="ask_fapiao"),
+    path("<str:tenant_key>/fapiao/", fapiao.fapiao_list, name="fapiao"),
+    path("<str:tenant_key>/fapiao/<uuid:fapiao_id>/xml", fapiao.xml, name="fapiao_xml"),
     path("<str:tenant_key>/balance/", balance.balance, name="balance"),
     path("<str:tenant_key>/keys/", keys.key_list, name="keys"),
     path("<str:tenant_key>/keys/<uuid:key_id>/revoke", keys.revoke, name="revoke_key"),

@@ -36,6 +36,13 @@ def csv_response(
     return response
 
 
+def xml_response(*, name: str, content: bytes) -> HttpResponse:
+    """A data file to keep; `name` is the program's own, never a tenant's text."""
+    response = HttpResponse(content, content_type="application/xml")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
 def pdf_response(*, name: str, content: bytes) -> HttpResponse:
     """A document to read or keep; `name` is the program's own, never a tenant's text."""
     response = HttpResponse(content, content_type="application/pdf")

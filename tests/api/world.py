@@ -14,6 +14,16 @@ from django.db import connections
 from django.test import Client
 
 from billing.catalog.services.offer_plan import offer_plan
+from billing.fapiao.domain.content import (
+    FapiaoContent,
+    FapiaoLine,
+    FapiaoProduct,
+    FapiaoSeller,
+    FapiaoTitle,
+)
+from billing.fapiao.domain.states import FapiaoColor
+from billing.fapiao.models import Fapiao, FapiaoFile
+from billing.fapiao.services.set_buyer import set_fapiao_buyer
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.agree_discount import AgreedDiscount, agree_discount
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
@@ -68,6 +78,7 @@ class World:
     invoice_numbers: tuple[str, ...]
     payment_id: UUID
     attempt_id: UUID
+    fapiao_id: UUID
 
     @property
     def key(self) -> str:
@@ -84,6 +95,7 @@ class World:
             ("chg", self.change_id),
             ("pay", self.payment_id),
             ("att", self.attempt_id),
+            ("fap", self.fapiao_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -382,6 +394,17 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             requested_at=now,
             concluded_at=now,
         )
+        fapiao_id = _fapiao(tenant, invoices[0])
+    with system_scope(purpose="test"):
+        FapiaoFile.objects.create(
+            tenant_id=tenant.id,
+            fapiao_id=fapiao_id,
+            media_type="application/xml",
+            content=f"<Fapiao>{tenant.key}</Fapiao>".encode(),
+            sha256=bytes(32),
+            received_at=now,
+        )
+    with tenant_scope(tenant.id):
         return World(
             tenant=tenant,
             keys=keys,
@@ -394,4 +417,35 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             invoice_numbers=tuple(str(invoice.number) for invoice in invoices),
             payment_id=Payment.objects.values_list("id", flat=True)[0],
             attempt_id=attempt.id,
+            fapiao_id=fapiao_id,
         )
+
+
+def _fapiao(tenant: CreatedTenant, invoice: Invoice) -> UUID:
+    """A request for a small part of the invoice, as it would be asked, and whom it is for."""
+    title = FapiaoTitle(name=tenant.key.title(), tax_id="91350100M000100Y43")
+    set_fapiao_buyer(tenant_id=tenant.id, title=title, now=clock.now(), actor="test")
+    content = FapiaoContent(
+        seller=FapiaoSeller(name="Summit", tax_id="91350100M000100Y43"),
+        title=title,
+        lines=[
+            FapiaoLine(
+                product=FapiaoProduct(name="Chat", code="3" * 19),
+                rate_percent=Decimal(6),
+                net=100,
+                tax=6,
+            )
+        ],
+        remark=str(invoice.number),
+    )
+    return Fapiao.objects.create(
+        tenant_id=tenant.id,
+        invoice=invoice,
+        color=FapiaoColor.BLUE,
+        content=content.document,
+        net_minor=content.net,
+        tax_minor=content.tax,
+        total_minor=content.total,
+        requested_by="test",
+        requested_at=clock.now(),
+    ).id

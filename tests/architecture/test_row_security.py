@@ -42,6 +42,7 @@ UNIQUE_BEYOND_THE_TENANT = {
     ("billing_creditnote", "number"): "one gapless series per seller",
     ("billing_payment", "gateway, external_id"): "one statement line is one payment",
     ("billing_paymentattempt", "gateway, intent_id"): "given by the gateway",
+    ("billing_fapiao", "number"): "given by the tax platform",
 }
 
 

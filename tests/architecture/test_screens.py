@@ -91,6 +91,7 @@ def test_nobody_else_may_do_anything() -> None:
 def test_an_auditor_changes_nothing() -> None:
     changing = {
         StaffAction.LATE_USAGE_SET,
+        StaffAction.FAPIAO_CHANGE,
         StaffAction.BALANCES_GRANT,
         StaffAction.PLANS_MIGRATE,
         StaffAction.COUPONS_CHANGE,
@@ -171,7 +172,7 @@ class Pages:
         for name, pattern in routes():
             wanted = set(pattern.pattern.converters)
             if name.startswith(front) and name not in WITHOUT_ACTION and wanted <= set(self.ids):
-                if name in {"portal:answer_bank"}:
+                if name in {"portal:answer_bank", "portal:ask_fapiao"}:
                     continue
                 yield name, reverse(name, kwargs={key: self.ids[key] for key in wanted}), pattern
 

@@ -10,7 +10,13 @@ from fractions import Fraction
 from typing import Final
 
 from billing.catalog.domain.faults import Fault, PlanFaults
-from billing.fapiao.domain.content import FapiaoContent, FapiaoLine, FapiaoSeller, FapiaoTitle
+from billing.fapiao.domain.content import (
+    FapiaoContent,
+    FapiaoLine,
+    FapiaoProduct,
+    FapiaoSeller,
+    FapiaoTitle,
+)
 from billing.fapiao.domain.identifiers import (
     gbk_length,
     is_fapiao_number,
@@ -114,8 +120,10 @@ def _seller_faults(seller: FapiaoSeller, limits: FapiaoLimits) -> Iterator[Fault
         )
 
 
-def _line_faults(path: str, line: FapiaoLine, limits: FapiaoLimits) -> Iterator[Fault]:
-    product = line.product
+def product_faults(
+    path: str, product: FapiaoProduct, *, limits: FapiaoLimits = LIMITS
+) -> Iterator[Fault]:
+    """The faults of what is sold."""
     yield from _text_faults(f"{path}.name", product.name, limits.product, needed=True)
     if not is_product_code(product.code):
         yield _fault(f"{path}.code", "bad_product_code", "is not a code of 19 digits.")
@@ -123,6 +131,10 @@ def _line_faults(path: str, line: FapiaoLine, limits: FapiaoLimits) -> Iterator[
     yield from _text_faults(
         f"{path}.specification", product.specification, limits.specification, needed=False
     )
+
+
+def _line_faults(path: str, line: FapiaoLine, limits: FapiaoLimits) -> Iterator[Fault]:
+    yield from product_faults(path, line.product, limits=limits)
     if line.rate_percent not in RATES:
         shown = ", ".join(f"{rate:f}" for rate in sorted(RATES))
         yield _fault(f"{path}.rate_percent", "unknown_rate", f"is none of {shown} percent.")

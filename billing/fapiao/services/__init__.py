@@ -1,0 +1,1 @@
+"""The verbs of fapiao, one a file."""
