@@ -13,12 +13,6 @@ from tenants.domain import Role, StaffRole
 from tenants.models import Member, User
 from tenants.scope import system_scope
 from tests.services.fapiao_world import CHAT, StandIn, invoice, platform, stand_in
-    CHAT,
-    StandIn,
-    invoice,
-    platform,
-    stand_in,
-)
 from work.jobs import run_pending
 
 __all__ = ["invoice", "platform", "stand_in"]  # fixtures
