@@ -34,7 +34,7 @@ from django.test import Client  # noqa: E402
 
 from config import database as configured_database  # noqa: E402
 from metering.scaleout.services.distribute import distribute  # noqa: E402
-from tests import cluster  # noqa: E402
+from tests import citus  # noqa: E402
 from work.connections import OWNER  # noqa: E402
 
 
@@ -42,9 +42,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what is about the other kind of database."""
     needs_cluster = item.get_closest_marker("cluster") is not None
     needs_one_node = item.get_closest_marker("one_node") is not None
-    if needs_cluster and not (settings.DATABASE_URL and cluster.has_workers()):
+    if needs_cluster and not (settings.DATABASE_URL and citus.has_workers()):
         pytest.skip("DATABASE_URL does not name the coordinator of a Citus cluster with workers")
-    if needs_one_node and settings.DATABASE_URL and cluster.has_workers():
+    if needs_one_node and settings.DATABASE_URL and citus.has_workers():
         pytest.skip(
             "about what distributed tables can't have; tests/cluster tells what takes its place"
         )
@@ -66,8 +66,8 @@ def schema(summit_home: Path) -> Iterator[None]:
     """A set-up database, once a run. With DATABASE_URL set, that database is emptied and used; the
     coordinator of a Citus cluster with the tables distributed."""
     configured_database.set_up(verbosity=0)
-    if cluster.has_workers():
-        distribute(shards=cluster.SHARDS)
+    if citus.has_workers():
+        distribute(shards=citus.SHARDS)
     yield
     connections.close_all()
 
@@ -130,7 +130,7 @@ def empty_tables() -> None:
             emptying = f"TRUNCATE {', '.join(sizes)} CASCADE"
         else:
             emptying = ";".join(f"DELETE FROM {name}" for name, size in sizes.items() if size)
-        cluster.empty_tables(cursor)
+        citus.empty_tables(cursor)
         # One statement, so that it is one message: guards and foreign keys are off for it alone.
         cursor.execute(
             "SET session_replication_role = replica;"

@@ -134,6 +134,7 @@ def rebuild_usage(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
              ORDER BY tenant_id, app_id, meter, day, kind,
                       CASE aggregation WHEN 'max' THEN value END DESC, occurred_at DESC,
                       received_at DESC, batch_id DESC, position DESC
+            RETURNING 1
             """,  # noqa: S608  # nothing from outside
             values,
         )

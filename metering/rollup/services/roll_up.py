@@ -63,13 +63,16 @@ class _Newer:
     order: str
 
 
+_LATEST: Final = "occurred_at DESC, received_at DESC, batch_id DESC, position DESC"
 _READINGS: Final = {
-    Aggregation.MAX: _Newer(condition="excluded.value > stored.value", order="value DESC"),
+    Aggregation.MAX: _Newer(
+        condition="excluded.value > stored.value", order=f"value DESC, {_LATEST}"
+    ),
     Aggregation.LATEST: _Newer(
         condition="(excluded.occurred_at, excluded.received_at, excluded.batch_id,"
         " excluded.position)"
         " > (stored.occurred_at, stored.received_at, stored.batch_id, stored.position)",
-        order="occurred_at DESC, received_at DESC, batch_id DESC, position DESC",
+        order=_LATEST,
     ),
 }
 """Arrival is the order of commits' instants; of two of one instant one always comes first."""
