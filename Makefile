@@ -1,7 +1,7 @@
 # Everything below needs Python 3.11 or later and nothing else. `make help` tells the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow mutation check bench format messages lock
+.PHONY: help setup run test test-slow mutation check bench capacity format messages lock
 
 VENV := .venv/bin/python
 # Which tests; for example `make test TESTS=tests/domain`.
@@ -38,6 +38,9 @@ check: setup  ## format, lint, types, import rules, templates, migrations, trans
 
 bench: setup  ## the benchmarks: one table, and bench.json
 	@exec $(VENV) manage.py bench all --output bench.json
+
+capacity: setup  ## bills TENANTS=2000 tenants while workers and database are killed, and proves the result
+	@exec $(VENV) manage.py capacity --tenants $(or $(TENANTS),2000)
 
 format: setup  ## put the code into its canonical form
 	@$(VENV) -m ruff check --fix-only --quiet .

@@ -31,7 +31,8 @@ def scheduled_run(job: JobRun) -> Result:
     return _spread(scheduled_run_of(slot_at=slot_at, now=job.now))
 
 
-@job_kind(RANGE_KIND, lease_seconds=300, max_attempts=5)
+# Workers may be lost again and again while a large run goes on; each time costs one start.
+@job_kind(RANGE_KIND, lease_seconds=300, max_attempts=10)
 def run_range(job: JobRun) -> Result:
     """Bill one range of a run's tenants."""
     run_id = UUID(str(job.payload["run_id"]))

@@ -5,58 +5,22 @@ Both processors bill, as two workers would; the COPY is one, as it is by hand.""
 
 import sys
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from tempfile import TemporaryFile
-from typing import IO, Any, Final
-from zoneinfo import ZoneInfo
+from typing import IO, Final
 
 from django.db import connections
 from psycopg2 import sql
 
-from billing.catalog.services import load_plans
 from billing.invoicing.services.run_billing import RunResult
 from billing.invoicing.services.run_now import run_now
-from billing.subscriptions.services import NewSubscription, subscribe_many
 from config.bench.measure import measured, result
-from config.bench.world import make_daily_usage, make_tenants
+from config.bench.world import ZONE, following_month, make_billing_world
 from kernel import clock
 from kernel.period import local_midnight
-from metering.meters.domain import METERS
-from metering.services import close_days, recount_closed_days
-from tenants.models import Tenant
-from tenants.scope import system_scope
 from work.connections import OWNER
 
-_ZONE: Final = ZoneInfo("Asia/Shanghai")
-_METERED: Final[dict[str, Any]] = {"scope": "app", "model": "graduated"}
-_TIERS: Final = [{"up_to": "50", "unit_price": "0.10"}, {"up_to": None, "unit_price": "0.05"}]
-_PLAN: Final[dict[str, Any]] = {
-    "key": "bench",
-    "name": {"en": "Bench"},
-    "currency": "CNY",
-    "interval": "month",
-    "prices": [
-        {"key": "base", "model": "flat", "amount": "199"},
-        {"key": "support", "model": "flat", "amount": "50"},
-        {
-            **_METERED,
-            "key": "users",
-            "meter": "dau",
-            "period_aggregation": "max_day",
-            "tiers": _TIERS,
-        },
-        {
-            **_METERED,
-            "key": "messages",
-            "meter": "messages",
-            "period_aggregation": "sum_days",
-            "tiers": _TIERS,
-        },
-    ],
-}
-"""With two apps a tenant: six lines an invoice."""
-
-_SUBSCRIBED_AT_ONCE: Final = 2_000
+_MONTH: Final = date(2026, 3, 1)
 
 _RESULT_TABLES: Final = (
     "billing_invoice",
@@ -69,41 +33,15 @@ _RESULT_TABLES: Final = (
 
 def bench(tenants: int = 2_000) -> dict[str, object]:
     """Bill the month of March 2026 of `tenants` tenants."""
-    now = datetime(2026, 3, 1, tzinfo=UTC)
-    make_tenants(tenants=tenants, apps=2)
-    make_daily_usage(from_day="2026-03-01", to_day="2026-03-31")
-    with system_scope(purpose="bench"):
-        load_plans(documents=[_PLAN], known_meters=METERS, now=now, actor="bench")
-        ids = list(Tenant.objects.values_list("id", flat=True))
-        for place in range(0, len(ids), _SUBSCRIBED_AT_ONCE):
-            subscribe_many(
-                plan_key="bench",
-                subscriptions=[
-                    NewSubscription(
-                        tenant_id=tenant_id,
-                        timezone=_ZONE.key,
-                        starts_at=local_midnight(date(2026, 3, 1), _ZONE),
-                    )
-                    for tenant_id in ids[place : place + _SUBSCRIBED_AT_ONCE]
-                ],
-                now=now,
-                actor="bench",
-            )
-    with connections[OWNER].cursor() as cursor:
-        cursor.execute("ANALYZE")  # as autovacuum does where subscriptions come one by one
-    _bill(local_midnight(date(2026, 3, 1), _ZONE))
-    # As every night: when the grace of a day is over, the month's days have long been closed and counted
-    # anew. What closes in between is counted by the measured run.
-    last = local_midnight(date(2026, 4, 1), _ZONE)
-    with system_scope(purpose="bench"):
-        close_days(now=last)
-    recount_closed_days(now=last)
+    make_billing_world(tenants=tenants, month=_MONTH)
+    _bill(local_midnight(_MONTH, ZONE))
+    bill_at = local_midnight(following_month(_MONTH) + timedelta(days=1), ZONE)
     before = _counts()
     with measured() as ours:
-        _bill(local_midnight(date(2026, 4, 2), _ZONE))
+        _bill(bill_at)
     _require_new_rows(before, tenants=tenants)
     with measured() as again:
-        found = _bill(local_midnight(date(2026, 4, 2), _ZONE))
+        found = _bill(bill_at)
     if found.due or found.finalized:
         raise RuntimeError(f"a second run found {found}")
     sys.stderr.write(f"a second run found nothing to do in {again.seconds:.1f} s\n")

@@ -17,10 +17,15 @@ from work.connections import OWNER
 
 
 @contextmanager
-def scratch_database() -> Iterator[Mapping[str, str]]:
-    """Make an empty database; inside, the environment under which a process uses it."""
+def scratch_database(*, copy_of: str = "") -> Iterator[Mapping[str, str]]:
+    """Make an empty database, or the copy of one that nobody uses just now; inside, the environment
+    under which a process uses it."""
     name = f"summit_bench_{secrets.token_hex(4)}"
-    _execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    _execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(copy_of or "template1")
+        )
+    )
     try:
         yield {**os.environ, "DATABASE_URL": _url(name), "SUMMIT_HOME": str(settings.SUMMIT_HOME)}
     finally:

@@ -1,8 +1,50 @@
-"""Tenants and usage for benchmarks, made by the owner in a few statements."""
+"""Tenants, usage and subscriptions for benchmarks, made in a few statements."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from django.db import connections
 
+from billing.catalog.services import load_plans
+from billing.subscriptions.services import NewSubscription, subscribe_many
+from kernel.period import local_midnight
+from metering.meters.domain import METERS
+from metering.services import close_days, recount_closed_days
+from tenants.models import Tenant
+from tenants.scope import system_scope
 from work.connections import OWNER
+
+ZONE: Final = ZoneInfo("Asia/Shanghai")
+_METERED: Final[dict[str, Any]] = {"scope": "app", "model": "graduated"}
+_TIERS: Final = [{"up_to": "50", "unit_price": "0.10"}, {"up_to": None, "unit_price": "0.05"}]
+PLAN: Final[dict[str, Any]] = {
+    "key": "bench",
+    "name": {"en": "Bench"},
+    "currency": "CNY",
+    "interval": "month",
+    "prices": [
+        {"key": "base", "model": "flat", "amount": "199"},
+        {"key": "support", "model": "flat", "amount": "50"},
+        {
+            **_METERED,
+            "key": "users",
+            "meter": "dau",
+            "period_aggregation": "max_day",
+            "tiers": _TIERS,
+        },
+        {
+            **_METERED,
+            "key": "messages",
+            "meter": "messages",
+            "period_aggregation": "sum_days",
+            "tiers": _TIERS,
+        },
+    ],
+}
+"""With two apps a tenant: six lines an invoice."""
+
+_SUBSCRIBED_AT_ONCE: Final = 2_000
 
 
 def make_tenants(*, tenants: int, apps: int) -> None:
@@ -55,3 +97,42 @@ def make_daily_usage(*, from_day: str, to_day: str) -> None:
             [from_day, to_day],
         )
         cursor.execute("ANALYZE metering_daily_usage, metering_stated_usage")
+
+
+def following_month(month: date) -> date:
+    """The first day of the month after that of `month`."""
+    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def make_billing_world(*, tenants: int, month: date) -> None:
+    """Tenants subscribed from the first day of `month` on, with usage on each of its days.
+
+    The days are closed and counted anew, as every night does it: when the grace is over, that was long ago.
+    """
+    ends_on = following_month(month)
+    make_tenants(tenants=tenants, apps=2)
+    make_daily_usage(from_day=month.isoformat(), to_day=(ends_on - timedelta(days=1)).isoformat())
+    now = datetime.combine(month, datetime.min.time(), UTC)
+    with system_scope(purpose="bench"):
+        load_plans(documents=[PLAN], known_meters=METERS, now=now, actor="bench")
+        ids = list(Tenant.objects.values_list("id", flat=True))
+        for place in range(0, len(ids), _SUBSCRIBED_AT_ONCE):
+            subscribe_many(
+                plan_key=str(PLAN["key"]),
+                subscriptions=[
+                    NewSubscription(
+                        tenant_id=tenant_id,
+                        timezone=ZONE.key,
+                        starts_at=local_midnight(month, ZONE),
+                    )
+                    for tenant_id in ids[place : place + _SUBSCRIBED_AT_ONCE]
+                ],
+                now=now,
+                actor="bench",
+            )
+    last = local_midnight(ends_on, ZONE)
+    with system_scope(purpose="bench"):
+        close_days(now=last)
+    recount_closed_days(now=last)
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("ANALYZE")  # as autovacuum does where rows come one by one

@@ -1,0 +1,73 @@
+"""Bill many tenants while everything is killed, and prove that nothing shows."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from config import environment
+from work.commands import CommandFault, SummitCommand
+
+
+class Command(SummitCommand):
+    help = (
+        "Bill the month of many tenants by two workers and two schedulers while they, the broker and the "
+        "database are killed; prove that no document is missing, doubled or different from an undisturbed "
+        "run, that numbers have no gap and the books agree; tell how fast it was. Works in a state folder "
+        "and a database of its own, which are removed afterwards."
+    )
+    requires_database = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--tenants", type=int, default=2_000, help="How many (2000).")
+        parser.add_argument(
+            "--blows", type=int, default=8, help="How often something is killed (8)."
+        )
+        parser.add_argument(
+            "--seed", type=int, default=1, help="Repeats the choice of moments (1)."
+        )
+        parser.add_argument(
+            "--keep", action="store_true", help="Leave the state folder with its logs, and name it."
+        )
+
+    def handle(
+        self, *args: Any, tenants: int, blows: int, seed: int, keep: bool, **options: Any
+    ) -> None:
+        home = Path(tempfile.mkdtemp(prefix="summit-capacity-"))
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "config.capacity.inside"),
+                *(str(tenants), str(blows), str(seed)),
+            ],
+            cwd=environment.CHECKOUT,
+            env=_environment(home),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CommandFault(
+                f"The proof broke off; its own words are above, its logs in {home / 'logs'}.",
+                code="capacity_failed",
+            )
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+        else:
+            self.progress(f"The state folder: {home}")
+        result = json.loads(done.stdout)
+        self.emit(result, failed=not result["ok"])
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Our own, without the servers that it may name: those are not to be killed."""
+    own = {name: value for name, value in os.environ.items() if name not in _SERVERS}
+    return {**own, "SUMMIT_HOME": str(home)}
+
+
+_SERVERS = ("DATABASE_URL", "BROKER_URL")
