@@ -13,6 +13,7 @@ from portal.frame import page
 from tenants.permissions import MemberAction
 from tenants.queries import tenant_profile_by_id
 from ui.cells import Instant
+from ui.rejected import why_cell
 from ui.tables import Column, ListState, Table
 
 
@@ -25,7 +26,7 @@ def rejected_columns(zone: str) -> tuple[Column[RejectedRow], ...]:
             value=lambda row: Instant(at=row.received_at, zone=zone),
         ),
         Column(key="code", label=_("Code"), value=lambda row: row.code),
-        Column(key="detail", label=_("Why"), value=lambda row: row.detail),
+        Column(key="detail", label=_("Why"), value=why_cell),
         Column(key="app", label=_("App"), value=lambda row: row.subject or None, minor=True),
         Column(key="source", label=_("Source"), value=lambda row: row.source or None, minor=True),
         Column(key="id", label=_("Event id"), value=lambda row: row.event_id or None),

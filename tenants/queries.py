@@ -4,7 +4,7 @@ Each query runs inside the caller's scope (`tenants.scope`), which decides whose
 `memberships_of` answers outside a scope, through a function that looks for one person's rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -254,15 +254,7 @@ def trail_of(*, tenant_id: UUID, target: str = "", limit: int) -> tuple[TrailRow
     if target:
         records = records.filter(target=target)
     page = list(records.order_by("-sequence")[:limit])
-    ids = {
-        int(record.actor.removeprefix("user:"))
-        for record in page
-        if record.actor.removeprefix("user:").isdecimal()
-    }
-    people = {
-        f"user:{pk}": email
-        for pk, email in User.objects.filter(pk__in=ids).values_list("pk", "email")
-    }
+    people = people_of({record.actor for record in page})
     return tuple(
         TrailRow(
             sequence=record.sequence,
@@ -341,3 +333,14 @@ def _key(key: ApiKey) -> KeyRow:
         last_used_at=key.last_used_at,
         revoked_at=key.revoked_at,
     )
+
+
+def people_of(actors: Collection[str]) -> dict[str, str]:
+    """The e-mail addresses of those actors that are people (`user:7`); the others are left out."""
+    ids = {
+        int(actor.removeprefix("user:"))
+        for actor in actors
+        if actor.removeprefix("user:").isdecimal()
+    }
+    found = User.objects.filter(pk__in=ids).values_list("pk", "email")
+    return {f"user:{pk}": email for pk, email in found}

@@ -74,7 +74,16 @@ class Code:
     text: str
 
 
-Cell = Text | int | Decimal | Money | date | Instant | Days | Link | Status | Code | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """Text above something long that opens under `title`; an export holds the text alone."""
+
+    text: Text
+    title: Text
+    content: str
+
+
+Cell = Text | int | Decimal | Money | date | Instant | Days | Link | Status | Code | Folded | None
 
 NUMERIC: Final = (int, Decimal, Money)
 _NOTHING: Final = "—"
@@ -99,7 +108,7 @@ def as_text(value: Cell, *, language: str) -> str:
             return formats.period_text(period, zone=zone, language=language)
         case date():
             return formats.date_text(value, language=language)
-        case Link(text=text) | Code(text=text):
+        case Link(text=text) | Code(text=text) | Folded(text=text):
             return str(text)
         case Status(label=label):
             return str(label)
@@ -121,6 +130,13 @@ def as_html(value: Cell) -> SafeString:
             )
         case Status(tone=tone):
             return format_html('<span class="state state-{}">{}</span>', tone.value, text)
+        case Folded(title=title, content=content):
+            return format_html(
+                '{}<details class="cell-fold"><summary>{}</summary><pre>{}</pre></details>',
+                text,
+                title,
+                content,
+            )
         case Code():
             return format_html("<code>{}</code>", text)
         case Days(note=note) if note:

@@ -146,6 +146,7 @@ def usage_parts(usage: Usage, *, choice: UsageChoice, language: str) -> dict[str
         "left_out": len(usage.series) - len(shown),
         "heads": [series_label(each) for each in shown],
         "first_head": _first_head(usage),
+        "table_title": _table_title(usage),
         "now_url": choice.address(period=usage.period.code) + "&part=now",
         "export_url": choice.address(period=usage.period.code) + "&format=csv",
         "lines": list(_lines(usage, shown, labels, choice=choice)),
@@ -297,6 +298,10 @@ def _unit(usage: Usage) -> str:
 
 def _first_head(usage: Usage) -> str:
     return {"day": _("Hour"), "month": _("Day")}.get(str(usage.period.length), _("Month"))
+
+
+def _table_title(usage: Usage) -> str:
+    return {"day": _("By hour"), "month": _("By day")}.get(str(usage.period.length), _("By month"))
 
 
 def _before_name(usage: Usage) -> str:

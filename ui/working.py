@@ -99,6 +99,9 @@ class ShownLine:
 
     position: int
     title: str
+    app_key: str
+    meter: str
+    """What is counted; empty where nothing is."""
     note: str
     quantity: str
     unit_price: str
@@ -131,6 +134,8 @@ def shown_line(line: BilledLine) -> ShownLine:
     return ShownLine(
         position=line.position,
         title=_title(line),
+        app_key=line.app_key,
+        meter=str(reading.aggregation.get("meter", "")),
         note=reading.note(line),
         quantity=formats.short_quantity_text(line.quantity, language=language),
         unit_price=""

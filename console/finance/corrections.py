@@ -36,6 +36,7 @@ from metering.corrections.services.request_correction import (
     request_correction,
 )
 from tenants.permissions import StaffAction, staff_may
+from tenants.queries import people_of
 from ui import words
 from ui.cells import Cell, Instant, Link
 from ui.errors import message_of
@@ -185,6 +186,7 @@ def correction(request: StaffRequest, correction_id: UUID) -> HttpResponse:
             else:
                 return redirect("console:correction", correction_id=correction_id)
     shown = requested_correction(correction_id=correction_id)
+    people = people_of({shown.requested_by, shown.decided_by})
     return page(
         request,
         "console/correction.html",
@@ -192,6 +194,8 @@ def correction(request: StaffRequest, correction_id: UUID) -> HttpResponse:
         status=status,
         fault=fault,
         shown=shown,
+        asked_by=people.get(shown.requested_by, shown.requested_by),
+        decided_by=people.get(shown.decided_by, shown.decided_by),
         effect=_effect(shown, now=now) if shown.state == "waiting" else None,
         good_until=shown.requested_at + GOOD_FOR,
         is_own=shown.requested_by == actor,

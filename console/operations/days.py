@@ -35,7 +35,9 @@ TENANT_COLUMNS: Final[tuple[Column[TenantDays], ...]] = (
     ),
     Column(key="until", label=_("First open day"), value=lambda row: row.closed_until),
     Column(
-        key="held", label=_("Held by missing reports of"), value=lambda row: ", ".join(row.held_by)
+        key="held",
+        label=_("Held by missing reports of"),
+        value=lambda row: ", ".join(row.held_by) or None,
     ),
     Column(
         key="moved",
@@ -106,6 +108,7 @@ def of_tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
         return Link(
             text=formats.date_text(row.day, language=language),
             url=f"{address}?period={row.day.isoformat()}",
+            whole=True,
         )
 
     columns: tuple[Column[ListedDay], ...] = (

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -66,7 +66,7 @@ class GatewayForm(forms.Form):
     """A new gateway."""
 
     key = forms.CharField(
-        label=_("Key"),
+        label=pgettext_lazy("name", "Key"),
         help_text=_("Small letters, digits, dots and dashes. Its reports name it."),
         max_length=63,
     )

@@ -6,6 +6,7 @@ from typing import Final
 from django import forms
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from console.access import StaffRequest, staff_page
 from console.frame import page
@@ -26,13 +27,18 @@ _EXAMPLE: Final = """{
   "event_types": ["message.sent", "user.login"],
   "filter": {"region": ["eu"]},
   "aggregation": "distinct",
+  "identity": "user",
   "effective_from": "2027-01-01"
 }"""
 
 METER_COLUMNS: Final[tuple[Column[Meter], ...]] = (
     Column(key="key", label=_("Meter"), value=lambda row: words.word("meter", row.key)),
-    Column(key="name", label=_("Key"), value=lambda row: row.key),
-    Column(key="aggregation", label=_("Counts by"), value=lambda row: row.aggregation.value),
+    Column(key="name", label=pgettext_lazy("name", "Key"), value=lambda row: row.key),
+    Column(
+        key="aggregation",
+        label=_("Counts by"),
+        value=lambda row: words.word("counts_by", row.aggregation),
+    ),
     Column(
         key="types",
         label=_("Event types"),

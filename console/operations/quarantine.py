@@ -30,6 +30,7 @@ from tenants.permissions import StaffAction, staff_may
 from tenants.queries import tenant_profile
 from ui.cells import Cell, Instant, Link
 from ui.errors import message_of
+from ui.rejected import why_cell
 from ui.tables import Column, ListState, Table
 
 _ZONE: Final = "UTC"
@@ -66,7 +67,7 @@ EVENT_COLUMNS: Final[tuple[Column[RejectedRow], ...]] = (
         value=lambda row: Instant(at=row.received_at, zone=_ZONE),
     ),
     Column(key="code", label=_("Code"), value=lambda row: row.code),
-    Column(key="detail", label=_("Why"), value=lambda row: row.detail),
+    Column(key="detail", label=_("Why"), value=why_cell),
     Column(key="app", label=_("App"), value=lambda row: row.subject or None, minor=True),
     Column(key="source", label=_("Source"), value=lambda row: row.source or None, minor=True),
     Column(key="id", label=_("Event id"), value=lambda row: row.event_id or None),

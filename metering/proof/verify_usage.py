@@ -188,17 +188,27 @@ def users_of_log(
 
 
 def _instant(time: str) -> datetime:
-    instant = datetime.fromisoformat(time.upper())
-    if instant.tzinfo is None:
-        raise CannotVerify(f"the log holds the time {time[:40]!r}, which has no offset from UTC")
+    try:
+        instant = datetime.fromisoformat(time.upper())
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise CannotVerify(
+            f"the log holds the time {time[:40]!r}, which is no instant with an offset from UTC: "
+            "Summit refused this event, so leave its row out"
+        )
     return instant
 
 
 def _rows(stream: TextIO, *, is_csv: bool, columns: str) -> Iterator[tuple[str, str, str]]:
     if not is_csv:
-        for line in stream:
+        for number, line in enumerate(stream, 1):
             if line.strip():
-                yield from _row_of(json.loads(line))
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as fault:
+                    raise CannotVerify(f"line {number} of the log is not JSON: {fault}") from None
+                yield from _row_of(row)
         return
     names = [name.strip().lower() for name in columns.split(",")]
     try:

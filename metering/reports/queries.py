@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Count, Q
 
 from metering.reports.models import Gateway, GatewayGap, SealedUsage
+from tenants.queries import people_of
 from work.connections import cursor
 
 
@@ -35,7 +36,7 @@ class GatewayRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapRow:
-    """Missing sequences of a gateway; released ones do not hold days."""
+    """Missing sequences of a gateway; released ones do not hold days. `released_by` is for people to read."""
 
     id: UUID
     gateway: str
@@ -153,6 +154,7 @@ def gateway_count() -> int:
 def gap_rows(*, limit: int = 100) -> list[GapRow]:
     """Gaps that hold days first, then the newest that were released; at most `limit`."""
     gaps = list(GatewayGap.objects.order_by("-released_at", "noticed_at")[:limit])
+    people = people_of({gap.released_by for gap in gaps})
     keys = dict(
         Gateway.objects.filter(id__in={gap.gateway_id for gap in gaps}).values_list("id", "key")
     )
@@ -166,7 +168,7 @@ def gap_rows(*, limit: int = 100) -> list[GapRow]:
             held_from=gap.held_from,
             noticed_at=gap.noticed_at,
             released_at=gap.released_at,
-            released_by=gap.released_by,
+            released_by=people.get(gap.released_by, gap.released_by),
             reason=gap.reason,
         )
         for gap in gaps

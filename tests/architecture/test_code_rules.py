@@ -11,9 +11,11 @@ import pytest
 from django.urls import get_resolver
 from rest_framework.views import APIView
 
+from billing.invoicing.services.change_subscription import _ACTIONS
 from metering.api.reports import IsSigned
 from tenants.domain import KeyScope
 from tests.api.addresses import all_addresses
+from ui import words
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kernel", "work", "tenants", "metering", "billing", "ui", "console", "portal", "config")
@@ -226,3 +228,17 @@ def test_names_are_those_of_the_glossary() -> None:
         for path in TREES
         if {"utils.py", "helpers.py", "utils", "helpers"} & set(path.parts)
     ] == []
+
+
+def test_what_the_audit_trail_records_has_a_word_on_the_screens() -> None:
+    recorded = {
+        node.value.value
+        for _, node in found_in("metering", "billing", "tenants")
+        if isinstance(node, ast.keyword)
+        and node.arg == "action"
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        and "." in node.value.value
+    } | set(_ACTIONS.values())
+    assert {"events.replayed", "subscription.paused", "usage.corrected"} <= recorded
+    assert {action for action in recorded if words.word("event", action) == action} == set()

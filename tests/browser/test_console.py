@@ -86,6 +86,12 @@ def test_invoice_line_opens_into_its_working(sign_in: SignIn, world: World) -> N
     ledger = page.get_by_role("table", name="Ledger")
     expect(ledger).to_contain_text("Receivables")
     expect(page.get_by_role("link", name="PDF")).to_be_visible()
+    page.get_by_role("link", name="See this usage by day and hour").and_(
+        page.locator(":visible")
+    ).click()
+    heading = page.get_by_role("heading", name="Daily active users, March 2026")
+    expect(heading).to_be_visible()
+    expect(page.get_by_role("table", name="By day")).to_contain_text("Mar 31, 2026")
 
 
 def test_invoice_file_is_a_pdf(sign_in: SignIn, world: World) -> None:

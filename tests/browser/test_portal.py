@@ -27,7 +27,7 @@ def test_usage_is_drawn_and_told(sign_in: SignIn, world: World) -> None:
     )
     page.get_by_label("App").select_option("chat")
     page.wait_for_url(re.compile("app=chat"))
-    days = page.get_by_role("table", name="Day", exact=True)
+    days = page.get_by_role("table", name="By day", exact=True)
     expect(days).to_contain_text("Mar 31, 2026")
     expect(days.get_by_role("row").nth(1)).to_contain_text("42")
     expect(page.locator("#usage-now")).to_contain_text("the month before")
@@ -56,7 +56,7 @@ def test_usage_of_today_follows_by_itself(sign_in: SignIn, world: World) -> None
     expect(figures.locator(".figure-value").first).to_have_text("1", timeout=5000)
     expect(figures).to_contain_text("yesterday by this time: 0")
     page.reload()
-    hours = page.get_by_role("table", name="Hour", exact=True)
+    hours = page.get_by_role("table", name="By hour", exact=True)
     expect(hours.get_by_role("row").nth(1)).to_contain_text("Open")
 
 

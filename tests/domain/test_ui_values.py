@@ -112,6 +112,14 @@ def test_cell_text_is_escaped() -> None:
         assert "<b>" not in cells.as_html(value)
 
 
+def test_what_is_folded_is_on_the_page_and_not_in_an_export() -> None:
+    folded = cells.Folded(text="too old", title="What was sent", content='{"id": "<b>"}')
+    shown = cells.as_html(folded)
+    assert "too old<details" in shown
+    assert "&lt;b&gt;" in shown
+    assert cells.as_export(folded) == "too old"
+
+
 @pytest.mark.parametrize(
     ("number", "total", "offered"),
     [

@@ -234,7 +234,9 @@ def test_staff_ask_look_and_approve_in_the_console() -> None:
     assert clients[finance].post(place, {"decision": "approve"}).status_code == 409
     assert "somebody else has to approve" in clients[finance].get(place).content.decode()
     assert clients[operations].post(place, {"decision": "approve"}).status_code == 302
-    assert "Applied" in clients[auditor].get(place).content.decode()
+    applied = clients[auditor].get(place).content.decode()
+    assert "Applied" in applied
+    assert all(person.email in applied for person in (finance, operations))
     with system_scope(purpose="test"):
         rows, total = requested_corrections(limit=5)
         assert (total, rows[0].state, rows[0].requested_at <= clock.now()) == (1, "applied", True)

@@ -171,17 +171,21 @@ def test_one_of_the_staff_releases_a_gap_with_a_reason() -> None:
     post(gateway, a_report(2))
     later = datetime(2026, 11, 23, tzinfo=UTC)
     with system_scope(purpose="test"):
-        close_days(now=later)
+        assert close_days(now=later).held == 1
+        assert close_days(now=later, until=DAY).held == 0  # the days before are whole
         assert closed_until(tenant_ids=[tenant.id, other.id]) == {
             tenant.id: DAY,
             other.id: date(2026, 11, 23),  # of which the gateway reports nothing
         }
         (gap,) = gap_rows()
         assert (gap.gateway, gap.first, gap.last, gap.released_at) == ("gw-1", 1, 1, None)
+        person = User.objects.create_user("ops@summit.test", "x", staff_role="operations")
+        actor = f"user:{person.pk}"
         with pytest.raises(Invalid, match="why"):
-            release_gap(gap_id=gap.id, reason=" ", now=later, actor="user:1")
-        release_gap(gap_id=gap.id, reason="the disk was lost", now=later, actor="user:1")
-        close_days(now=later)
+            release_gap(gap_id=gap.id, reason=" ", now=later, actor=actor)
+        release_gap(gap_id=gap.id, reason="the disk was lost", now=later, actor=actor)
+        assert gap_rows()[0].released_by == "ops@summit.test"
+        assert close_days(now=later).held == 0
         assert closed_until(tenant_ids=[tenant.id]) == {tenant.id: date(2026, 11, 23)}
         (row,) = gateway_rows(limit=10)
         assert (row.key, row.open_gaps, row.last_sequence) == ("gw-1", 0, 2)

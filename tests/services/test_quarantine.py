@@ -224,7 +224,10 @@ def test_staff_replay_in_the_console_and_others_may_not(client: Client) -> None:
     form = {"code": "unknown_app", "reason": "the app was made"}
     client.force_login(auditor)
     assert "unknown_app" in client.get("/console/rejected/").content.decode()
-    assert "What was mended" not in client.get(address).content.decode()
+    page = client.get(address).content.decode()
+    assert "What was mended" not in page
+    assert "What was sent" in page
+    assert "&quot;source&quot;" in page
     assert client.post(address, form).status_code == 403
     client.force_login(operations)
     assert "What was mended" in client.get(address).content.decode()

@@ -183,6 +183,18 @@ def test_a_log_that_can_not_be_read_says_nothing_about_the_proof(
         call_command("verify_usage", str(tmp_path / name), *asked)
 
 
+def test_the_row_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    tenant = a_closed_day()
+    proof = document_of(tenant, proof_of(tenant))
+    for name, content, told in (
+        ("log.csv", GOOD_ROWS + b"\nchat,x,yesterday,u1", "'yesterday'"),
+        ("log.ndjson", b"\n\n{torn", "line 3"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(verify_usage.CannotVerify, match=told):
+            verify_usage.check(proof=proof, log=tmp_path / name)
+
+
 @pytest.mark.parametrize("proof", ["[]", "5", "{}", "[" * 100_000])
 def test_a_proof_that_can_not_be_read_is_told(proof: str, tmp_path: Path) -> None:
     (tmp_path / "proof.json").write_text(proof)

@@ -17,10 +17,12 @@ from work.connections import cursor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedDays:
-    """`tenants`: whose watermark moved; `days`: tenants' days with usage that were closed."""
+    """`tenants`: whose watermark moved; `days`: tenants' days with usage that were closed; `held`: tenants
+    of whose days that are over some wait for missing reports of a gateway."""
 
     tenants: int
     days: int
+    held: int = 0
 
 
 def close_days(
@@ -73,9 +75,11 @@ def _asked(
         zones = dict(Tenant.objects.filter(id__in=held).values_list("id", "timezone"))
         execution.execute(
             """
-            SELECT count(*), array_agg(id ORDER BY id)::text, array_agg(bound ORDER BY id)::text
+            SELECT count(*), array_agg(id ORDER BY id)::text, array_agg(bound ORDER BY id)::text,
+                   count(*) FILTER (WHERE is_held)
               FROM (
-                SELECT tenant.id, least(bound, held_from) AS bound
+                SELECT tenant.id, least(bound, held_from) AS bound,
+                       held_from < bound AS is_held
                   FROM tenants_tenant tenant
                   JOIN unnest(%(zones)s::text[], %(bounds)s::date[]) AS zone (timezone, bound)
                        USING (timezone)
@@ -94,8 +98,10 @@ def _asked(
                 ),
             },
         )
-        count, tenants, days = execution.fetchone()
-    return {"count": count, "tenants": tenants, "bounds": days, "now": now} if count else None
+        count, tenants, days, are_held = execution.fetchone()
+    if not count:
+        return None
+    return {"count": count, "tenants": tenants, "bounds": days, "held": are_held, "now": now}
 
 
 def _held_from() -> dict[UUID, datetime]:
@@ -181,7 +187,7 @@ def _close(asked: dict[str, Any]) -> ClosedDays:
             )
             tenants += execution.rowcount
         if not tenants:
-            return ClosedDays(tenants=0, days=0)
+            return ClosedDays(tenants=0, days=0, held=asked["held"])
         # Those that were moved by now, told by the instant. A close of the same instant has digested
         # its own already.
         execution.execute(
@@ -203,4 +209,4 @@ def _close(asked: dict[str, Any]) -> ClosedDays:
             asked,
         )
         (days,) = execution.fetchone()
-        return ClosedDays(tenants=tenants, days=days)
+        return ClosedDays(tenants=tenants, days=days, held=asked["held"])

@@ -41,6 +41,7 @@ class Command(SummitCommand):
                 "until": options["until"],
                 "tenants": closed.tenants,
                 "days": closed.days,
+                "held": closed.held,
                 "proofs": proven.proofs,
             }
         )
