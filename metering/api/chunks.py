@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
+from kernel.errors import Invalid
 from metering.ingest.domain import limits
 from metering.ingest.domain.bodies import BodyTooLarge
 
@@ -16,21 +17,37 @@ _one_reads_away: Final = threading.Lock()
 
 
 def body_chunks(request: HttpRequest) -> Iterator[bytes]:
-    """The body as it comes in, unbuffered; refused unread when its length is told and too large."""
+    """The body as it comes in, unbuffered; refused unread when its length is told and too large.
+
+    Raises BodyTooLarge, and Invalid `incomplete_body` at its end when less came than was told.
+    """
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdigit() and int(length) > limits.MOST_WIRE_BYTES:
+    told = int(length) if length.isascii() and length.isdigit() else 0
+    if told > limits.MOST_WIRE_BYTES:
         raise BodyTooLarge(
             "body_too_large",
             f"The body is over {limits.MOST_WIRE_BYTES >> 20} MiB; send fewer events at once, or "
             "compressed.",
         )
     source = _source(request)
+    taken = 0
     while chunk := source.read(_CHUNK_BYTES):
+        taken += len(chunk)
         yield chunk
+    if taken < told and not _is_chunked(request):
+        # Cut off between two lines, it would pass for a shorter one.
+        raise Invalid(
+            "incomplete_body",
+            f"Of the body's {told} bytes {taken} came; nothing was stored. Send it again.",
+        )
+
+
+def _is_chunked(request: HttpRequest) -> bool:
+    return "chunked" in request.headers.get("Transfer-Encoding", "").lower()
 
 
 def _source(request: HttpRequest) -> Any:
-    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+    if _is_chunked(request):
         # Django takes a body without a length for empty.
         return request.META.get("wsgi.input", request)
     return request

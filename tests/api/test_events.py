@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.test import Client
 
@@ -186,6 +187,29 @@ def test_a_body_that_is_too_large_is_read_away_so_that_its_sender_hears_the_answ
     refused: Any = Client().post("/api/v1/events", data=b"x", content_type=JSON, **environ)
     assert problem(refused) == (413, "body_too_large")
     assert body.read() == b""
+
+
+def test_a_body_that_breaks_off_between_two_lines_is_not_taken_for_a_shorter_one() -> None:
+    key = a_key(a_tenant())
+    lines = b"".join(json.dumps(message(str(n))).encode() + b"\n" for n in range(3))
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/api/v1/events",
+        "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80",
+        "CONTENT_TYPE": LINES,
+        "CONTENT_LENGTH": str(len(lines)),
+        "HTTP_AUTHORIZATION": f"Bearer {key}",
+        "wsgi.input": BytesIO(lines[: len(lines) * 2 // 3]),
+        "wsgi.url_scheme": "http",
+    }
+    statuses: list[str] = []
+    start_response: Any = lambda status, headers, *_: statuses.append(status)  # noqa: E731  # no more to say
+    with clock.moved_to(NOW):
+        answered = b"".join(WSGIHandler()(environ, start_response))
+    assert statuses == ["400 Bad Request"]
+    assert json.loads(answered)["code"] == "incomplete_body"
+    assert answer(post(key, lines, LINES)) == (3, 0, [])
 
 
 def test_codings_that_lie_or_swell_are_problems() -> None:
