@@ -2,8 +2,8 @@
 and the smallest tenant; beside it one look by primary key at the month's daily values, written by hand.
 
 Tenants have sizes like those of an operator of chats: log-normal, the largest with a fifteenth of all. It
-is the evening of a day in the third month: that day's marks are not gathered into the month yet. A fifth
-of the marks are of a meter of devices, which is never gathered. Each question is asked as the API asks
+is the evening of a day in the third month: since it was gathered into the month, some minutes ago, a
+hundredth more users came. A fifth of the marks are of a meter of devices, which is never gathered. Each question is asked as the API asks
 it, in the tenant's scope; the first answer, with whatever must be read from the disk, is told apart and
 does not count. What each question took goes to stderr.
 """
@@ -23,7 +23,7 @@ from config.bench.measure import result
 from config.bench.world import make_tenants
 from metering.meters.services.load_meters import load_meters
 from metering.queries import Granularity, shown_app, usage_shown
-from metering.rollup.services.gather_months import gather_months
+from metering.rollup.services.gather_months import gather_lately, gather_months
 from tenants.scope import system_scope, tenant_scope
 from work.connections import OWNER, cursor
 
@@ -116,6 +116,8 @@ def bench(marks: int = 1_000_000, tenants: int = 2_000) -> dict[str, object]:
         load_meters(documents=[_DEVICES], now=datetime(2025, 12, 1, tzinfo=UTC), actor="bench")
     _make_marks(marks, tenants=tenants)
     gather_months(now=_NOW, from_day=_SETTLED)
+    gather_lately(now=_NOW, since=_NOW - timedelta(minutes=10))
+    _add_users_of_late()
     with connections[OWNER].cursor() as owner:
         owner.execute(
             "VACUUM (ANALYZE) metering_active_user, metering_mark, metering_daily_usage,"
@@ -179,8 +181,8 @@ def _make_marks(marks: int, *, tenants: int) -> None:
                     SELECT tenant_id, app_id, 'devices', %(day)s, identity FROM identities
                      WHERE n %% 4 = 0
                 )
-                INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
-                SELECT tenant_id, app_id, %(day)s, identity FROM identities
+                INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash, marked_at)
+                SELECT tenant_id, app_id, %(day)s, identity, %(day)s FROM identities
                 """,
                 {"number": number, "pool": _POOL, "day": _FIRST + timedelta(days=number)},
             )
@@ -202,6 +204,33 @@ def _make_marks(marks: int, *, tenants: int) -> None:
                    generate_series(%s::date, %s::date, interval '1 day') AS day
             """,
             [_FIRST, _TODAY],
+        )
+        owner.execute(
+            """
+            INSERT INTO metering_batch (tenant_id, id, received_at, events, rolled_up_at)
+            SELECT tenant_id, gen_random_uuid(), %s, users, %s FROM bench_size
+            """,
+            [_NOW, _NOW],
+        )
+
+
+def _add_users_of_late() -> None:
+    with connections[OWNER].cursor() as owner:
+        owner.execute(
+            """
+            WITH fresh AS (
+                INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
+                SELECT tenant_id, app_id, %(day)s, decode(md5(place || ' late ' || n), 'hex')
+                  FROM bench_size, generate_series(1, users / 100) AS n
+                RETURNING tenant_id, app_id
+            ), counts AS (
+                SELECT tenant_id, app_id, count(*) AS users FROM fresh GROUP BY tenant_id, app_id
+            )
+            UPDATE metering_daily_usage usage SET value = value + users FROM counts
+             WHERE usage.tenant_id = counts.tenant_id AND usage.app_id = counts.app_id
+               AND meter = 'dau' AND day = %(day)s
+            """,
+            {"day": _TODAY},
         )
 
 

@@ -4,12 +4,16 @@ from typing import ClassVar
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models.functions import Now
 
 from kernel.dimensions import LONGEST_TEXT
 
 
 class ActiveUser(models.Model):
-    """A mark: this user (keyed hash) was active in this app on this local day."""
+    """A mark: this user (keyed hash) was active in this app on this local day.
+
+    `marked_at` is by the database's clock, for finding the marks of the last minutes: rows lie in its order.
+    """
 
     web_access = "read"
     jobs_access = "write"
@@ -19,9 +23,17 @@ class ActiveUser(models.Model):
     app_id = models.UUIDField()
     day = models.DateField()
     user_hash = models.BinaryField(max_length=16)
+    marked_at = models.DateTimeField(null=True, db_default=Now())
 
     class Meta:
         db_table = "metering_active_user"
+        indexes: ClassVar = [
+            BrinIndex(
+                fields=["marked_at"],
+                name="metering_active_user_marked",
+                autosummarize=True,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"active on {self.day}"
@@ -134,7 +146,8 @@ class MonthDay(models.Model):
 
     `added` is by how many different users the month grew with it (of days that were added together, the
     earliest has them all). A day whose daily usage, corrections included, is no longer `value` is added
-    once more; what it brings is new then.
+    once more; what it brings is new then. `gathered_at` is by the database's clock: marks that were
+    committed before are among the month's; null where that is not known.
     """
 
     web_access = "read"
@@ -146,6 +159,7 @@ class MonthDay(models.Model):
     day = models.DateField()
     value = models.DecimalField(max_digits=38, decimal_places=12)
     added = models.BigIntegerField()
+    gathered_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "metering_month_day"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from kernel.array_literals import plain_array
@@ -22,13 +22,38 @@ DAY_VALUES: Final = """
 """Daily active users with their corrections: one more of a day is one more mark of it."""
 
 
+_IN_FLIGHT: Final = "interval '10 minutes'"
+"""For so long a mark may be on its way: its time is that of the statement, others see it after the commit.
+One of a transaction that took longer is found when the day is gathered once more."""
+_OPEN: Final = f"""
+            stored AS (
+                SELECT app_id, day, sum(value) AS value FROM ({DAY_VALUES}) AS parts
+                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
+                   AND day >= %(first)s AND day < %(end)s
+                   AND date_trunc('month', day)::date = ANY (%(months)s::date[])
+                 GROUP BY app_id, day
+            ), gathered AS (
+                SELECT app_id, day, value, added, gathered_at FROM metering_month_day
+                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
+                   AND day >= %(first)s AND day < %(end)s
+                   AND date_trunc('month', day)::date = ANY (%(months)s::date[])
+            ), open AS MATERIALIZED (
+                SELECT app_id, day, date_trunc('month', day)::date AS month,
+                       gathered_at - {_IN_FLIGHT} AS since
+                  FROM stored LEFT JOIN gathered USING (app_id, day)
+                 WHERE gathered.value IS DISTINCT FROM stored.value
+            )"""  # noqa: S608  # nothing from outside
+"""Days whose users are not all among those of their month; `since` is from when on their marks may be missing,
+null: all of them."""
+
+
 def month_identities(
     *, tenant_id: UUID, app_ids: Sequence[UUID], meter: str, bounds: Sequence[date]
 ) -> list[WindowValue]:
     """The distinct identities of each app between two neighbouring `bounds` (days, ascending).
 
     Where that is a calendar month of the active users, days that were gathered (`gather_months`) are
-    told by a row each, and only the users of other days, mostly today's, are looked up. All else is
+    told by a row each, and only users who were marked since, mostly today, are looked up. All else is
     counted from the marks. Raises Invalid `unknown_meter`.
     """
     windows = list(pairwise(bounds))
@@ -62,34 +87,43 @@ def _of_months(
 ) -> list[WindowValue]:
     if not months:
         return []
+    values: dict[str, Any] = {
+        "active_users": ACTIVE_USERS,
+        "tenant": str(tenant_id),
+        "apps": plain_array(app_ids),
+        "months": plain_array(months),
+        "first": min(months),
+        "end": month_after(max(months)),
+    }
     with cursor() as execution:
+        # Told as a value: only so the planner knows how few marks are as young.
+        execution.execute(
+            f"WITH {_OPEN} SELECT least(min(since), statement_timestamp() - {_IN_FLIGHT}) FROM open",  # noqa: S608
+            values,
+        )
+        (values["since"],) = execution.fetchone()
         execution.execute(
             f"""
-            WITH stored AS (
-                SELECT app_id, day, sum(value) AS value FROM ({DAY_VALUES}) AS parts
-                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
-                   AND day >= %(first)s AND day < %(end)s
-                   AND date_trunc('month', day)::date = ANY (%(months)s::date[])
-                 GROUP BY app_id, day
-            ), gathered AS (
-                SELECT app_id, day, value, added FROM metering_month_day
-                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
-                   AND day >= %(first)s AND day < %(end)s
-                   AND date_trunc('month', day)::date = ANY (%(months)s::date[])
-            ), open AS MATERIALIZED (
-                SELECT app_id, day FROM stored LEFT JOIN gathered USING (app_id, day)
-                 WHERE gathered.value IS DISTINCT FROM stored.value
-            ), more AS (
-                SELECT mark.app_id, date_trunc('month', mark.day)::date AS month, mark.user_hash
+            WITH {_OPEN}, marks AS (
+                SELECT open.app_id, open.month, mark.user_hash
                   FROM open
                   JOIN metering_active_user mark
                     ON mark.tenant_id = %(tenant)s::uuid AND mark.app_id = open.app_id
                    AND mark.day = open.day
+                 WHERE open.since IS NULL
+                UNION ALL
+                SELECT open.app_id, open.month, mark.user_hash
+                  FROM metering_active_user mark
+                  JOIN open ON open.app_id = mark.app_id AND open.day = mark.day
+                 WHERE mark.tenant_id = %(tenant)s::uuid AND mark.marked_at >= %(since)s
+                   AND mark.marked_at >= open.since
+            ), more AS (
+                SELECT app_id, month, user_hash FROM marks
                  WHERE NOT EXISTS (
                     SELECT 1 FROM metering_month_user known
-                     WHERE known.tenant_id = %(tenant)s::uuid AND known.app_id = mark.app_id
-                       AND known.month = date_trunc('month', mark.day)::date
-                       AND known.user_hash = mark.user_hash)
+                     WHERE known.tenant_id = %(tenant)s::uuid AND known.app_id = marks.app_id
+                       AND known.month = marks.month
+                       AND known.user_hash = marks.user_hash)
                  GROUP BY 1, 2, 3
             )
             SELECT app_id, month, sum(users) FROM (
@@ -98,14 +132,7 @@ def _of_months(
                 SELECT app_id, month, count(*) FROM more GROUP BY app_id, month
             ) AS parts GROUP BY app_id, month HAVING sum(users) > 0
             """,  # noqa: S608  # nothing from outside
-            {
-                "active_users": ACTIVE_USERS,
-                "tenant": str(tenant_id),
-                "apps": plain_array(app_ids),
-                "months": plain_array(months),
-                "first": min(months),
-                "end": month_after(max(months)),
-            },
+            values,
         )
         return [
             WindowValue(app_id=app_id, window=months[month], value=Decimal(users))

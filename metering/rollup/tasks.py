@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
-from metering.rollup.services.gather_months import GATHERED_BACK, gather_months
+from metering.rollup.services.gather_months import (
+    GATHERED_BACK,
+    gather_lately,
+    gather_months,
+)
 from metering.rollup.services.roll_up import roll_up_pending
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule
@@ -29,6 +33,22 @@ def gather(job: JobRun) -> Result:
     return {"days": days}
 
 
+@job_kind("metering.gather_lately", lease_seconds=1800, keep_days=2)
+def gather_what_came(job: JobRun) -> Result:
+    """Add what came lately; looks back over several runs, so that a missed one is made up for."""
+    days = gather_lately(
+        now=job.now, since=job.now - timedelta(hours=1), progress=lambda: job.progress(0, 1)
+    )
+    return {"days": days}
+
+
+schedule(
+    name="metering.gather_lately",
+    every=timedelta(minutes=10),
+    kind="metering.gather_lately",
+    catch_up="skip",
+    offset=timedelta(minutes=5),
+)
 schedule(
     name="metering.gather_months",
     every=timedelta(hours=6),

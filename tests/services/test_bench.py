@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("db")
     [
         (("bill", "--tenants", "5"), 5),
         (("close", "--tenants", "20", "--users", "100"), 20),
+        (("close", "--tenants", "20", "--users", "100", "--days", "3"), 20),
         (("ingest", "--events", "200", "--clients", "2"), 200),
         (("reports", "--marks", "400"), 400),
         (("usage", "--marks", "2000", "--tenants", "4"), 21),

@@ -13,7 +13,8 @@ from django.db import connections
 from metering.queries import Granularity, shown_apps, usage_shown
 from metering.rollup.months import month_identities
 from metering.rollup.queries import distinct_identities
-from metering.rollup.services.gather_months import gather_months
+from metering.rollup.services import gather_months as gather_months_service
+from metering.rollup.services.gather_months import gather_lately, gather_months
 from metering.services import close_days, rebuild_usage, roll_up_pending, set_usage
 from tenants.scope import system_scope
 from tenants.services.create_tenant import CreatedTenant
@@ -110,7 +111,7 @@ def test_late_events_of_closed_days_count_by_their_corrections() -> None:
     assert by_months == from_marks
 
 
-def test_today_is_counted_though_it_is_never_gathered() -> None:
+def test_today_is_counted_before_it_is_gathered() -> None:
     tenant = a_tenant()
     send(tenant.id, [message("1", "a", NOW), message("2", "b", NOW)], now=NOW)
     roll_up_pending(now=NOW)
@@ -125,6 +126,54 @@ def test_today_is_counted_though_it_is_never_gathered() -> None:
             granularity=Granularity.MONTH,
         )
     assert shown.value == 2
+
+
+def test_a_day_of_many_users_is_gathered_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, quiet = a_tenant(), a_tenant("globex", apps=("theirs",))
+    before = NOW - timedelta(hours=3)
+    send(quiet.id, [message(f"1-{n}", f"u{n}", before, app="theirs") for n in range(4)], now=before)
+    send(tenant.id, [message(f"1-{n}", f"u{n}", NOW) for n in range(4)], now=NOW)
+    roll_up_pending(now=NOW)
+    lately: dict[str, Any] = {"now": NOW, "since": NOW - timedelta(hours=1)}
+    assert gather_lately(**lately) == 0  # few are looked at by the question
+    monkeypatch.setattr(gather_months_service, "_MANY", 3)
+    assert gather_lately(**lately) == 1
+    assert gather_lately(**lately) == 0
+    assert marks_gathered() == 4
+
+    send(tenant.id, [message(f"2-{n}", f"u{n}", NOW) for n in range(2, 6)], now=NOW)
+    roll_up_pending(now=NOW)
+    assert gather_lately(**lately) == 0  # two more are few again
+    by_months, from_marks = both(tenant)
+    assert by_months == from_marks
+    assert sum(by_months.values()) == 6
+
+    # Only marks of the last minutes before it was gathered, and since, are looked at.
+    with connections[OWNER].cursor() as execution:
+        execution.execute(
+            "UPDATE metering_active_user SET marked_at = marked_at - interval '11 minutes'"
+            " WHERE (tenant_id, user_hash) NOT IN"
+            " (SELECT tenant_id, user_hash FROM metering_month_user)"
+        )
+        assert execution.rowcount == 2 + 4
+    assert sum(both(tenant)[0].values()) == 4
+    assert gather(NOW + timedelta(days=2)) == 2
+    by_months, from_marks = both(tenant)
+    assert by_months == from_marks
+
+
+def test_a_late_event_of_a_gathered_day_is_gathered_with_what_came_lately() -> None:
+    tenant = a_tenant()
+    day = NOW - timedelta(days=9)
+    send(tenant.id, [message("1", "a", day)], now=NOW - timedelta(hours=2))
+    roll_up_pending(now=NOW)
+    assert gather() == 1
+    send(tenant.id, [message("2", "b", day)], now=NOW)
+    roll_up_pending(now=NOW)
+    assert gather_lately(now=NOW, since=NOW - timedelta(hours=1)) == 1
+    assert marks_gathered() == 2
+    by_months, from_marks = both(tenant)
+    assert by_months == from_marks
 
 
 def test_part_of_a_month_is_counted_from_its_own_days() -> None:

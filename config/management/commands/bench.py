@@ -13,7 +13,7 @@ from work.commands import CommandFault, SummitCommand
 BENCHES: dict[str, tuple[str, ...]] = {
     "ingest": ("events", "clients"),
     "reports": ("marks",),
-    "close": ("tenants", "users"),
+    "close": ("tenants", "users", "days"),
     "bill": ("tenants",),
     "usage": ("marks", "tenants"),
 }
@@ -25,6 +25,7 @@ _DEFAULTS = {
     ("reports", "marks"): 400_000,
     ("close", "tenants"): 100_000,
     ("close", "users"): 1_000_000,
+    ("close", "days"): 1,
     ("bill", "tenants"): 2_000,
     ("usage", "marks"): 1_000_000,
     ("usage", "tenants"): 2_000,

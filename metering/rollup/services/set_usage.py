@@ -82,7 +82,7 @@ def set_usage(
             )
         # The day is looked at anew for its month: its value no longer tells that nothing came.
         execution.execute(
-            "UPDATE metering_month_day SET value = -1 WHERE tenant_id = %(tenant)s::uuid"
+            "UPDATE metering_month_day SET value = -1, gathered_at = NULL WHERE tenant_id = %(tenant)s::uuid"
             " AND app_id = %(app)s::uuid AND day = %(day)s",
             values,
         )
