@@ -192,11 +192,16 @@ def _discount(told: Mapping[str, Any]) -> HeldDiscount:
 
 
 def histories_of(subscriptions: Iterable[Subscription]) -> dict[UUID, History]:
-    """By subscription id. One query."""
-    rows = list(subscriptions)
+    """By subscription id; `plan_version` must be loaded with each. One query."""
+    rows = {row.id: row for row in subscriptions}
     found = with_history(
         Subscription.objects.filter(
-            tenant_id__in={row.tenant_id for row in rows}, id__in=[row.id for row in rows]
-        ).select_related("plan_version")
+            tenant_id__in={row.tenant_id for row in rows.values()}, id__in=list(rows)
+        ).only("tenant_id", "plan_version_id", "timezone", "starts_on", "ends_at")
     )
-    return {row.id: history_of(row) for row in found}
+    histories = {}
+    for row in found:
+        # It tells of the history only where that holds no other, so that it is the same still.
+        row.plan_version = rows[row.id].plan_version
+        histories[row.id] = history_of(row)
+    return histories

@@ -12,7 +12,7 @@ from django.db.utils import DatabaseError
 
 from kernel.errors import Conflict, NotFound
 from tests.services import work_kinds
-from work import claims, jobs, processes, queries
+from work import claims, jobs, parallel, processes, queries
 from work.connections import DEFAULT, JOBS, transaction_on, using_alias
 from work.domain import JobState
 from work.failures import RUNNER_LOST, LeaseLost
@@ -518,3 +518,13 @@ def wait_until(condition: Callable[[], bool], *, seconds: int = 20) -> None:
             return
         event.wait(0.05)
     raise AssertionError("it did not happen in time")
+
+
+def test_several_processes_share_what_is_due() -> None:
+    for n in range(8):
+        asked("test.effect", key=str(n))
+
+    parallel.run_pending(now=NOW, kinds={"test.effect"}, processes=3)
+
+    assert work_kinds.effects() == {str(n): 1 for n in range(8)}
+    assert set(Job.objects.using(JOBS).values_list("state", flat=True)) == {JobState.DONE}

@@ -65,7 +65,8 @@ def draft_due(
     with system_scope(purpose="draft due invoices"):
         rows = list(
             Subscription.objects.select_for_update(of=("self",))
-            .select_related("plan_version", "tenant")
+            .select_related("tenant")
+            .prefetch_related("plan_version")  # one object for all that hold it
             .filter(next_boundary_at__lte=at, parked_code="", **tenants.lookup)
             .order_by("tenant_id", "id")[:CHUNK]
         )
