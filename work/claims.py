@@ -70,7 +70,8 @@ def claim(
 
 
 def _candidate(*, now: datetime, kinds: Collection[str] | None, job_id: UUID | None) -> Job | None:
-    """The row to take, locked; rows that another claim holds are passed over."""
+    """The row to take, locked; rows that another claim holds are passed over. A lost one comes first,
+    then what is urgent."""
     wanted = _jobs().select_for_update(skip_locked=True)
     if kinds is not None:
         wanted = wanted.filter(kind__in=list(kinds))
@@ -78,7 +79,11 @@ def _candidate(*, now: datetime, kinds: Collection[str] | None, job_id: UUID | N
         wanted = wanted.filter(pk=job_id)
     lost = wanted.filter(state=JobState.RUNNING, lease_until__lte=Now())
     due = wanted.filter(state=JobState.READY, run_at__lte=now)
-    return lost.order_by("lease_until").first() or due.order_by("run_at", "id").first()
+    due = due.order_by("run_at", "id")
+    urgent = [kind.name for kind in registry.kinds().values() if kind.urgent]
+    return (
+        lost.order_by("lease_until").first() or due.filter(kind__in=urgent).first() or due.first()
+    )
 
 
 def _fault(job: Job, kind: JobKind | None) -> Failure | None:

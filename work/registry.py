@@ -46,6 +46,7 @@ class JobKind:
     version: int
     backoff: timedelta
     keep_done: timedelta | None
+    urgent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ def job_kind(
     version: int = 1,
     backoff_seconds: int = 5,
     keep_days: int | None = None,
+    urgent: bool = False,
 ) -> Callable[[Task], Task]:
     """Declare the decorated function as the task of jobs of kind `name`.
 
@@ -79,7 +81,9 @@ def job_kind(
     parked. `version`: the newest form of the payload that the task understands (it understands the
     older ones too); a newer one is parked until a newer worker comes. `backoff_seconds`: the rest
     after the first failure; it doubles with each. `keep_days`: done jobs are removed after so many
-    days; by default they stay, since the key of a job that is gone guards against nothing.
+    days; by default they stay, since the key of a job that is gone guards against nothing. `urgent`: it goes
+    before all that is not, such as the hundred thousand jobs that print a billing run's invoices; a part
+    of the run that is tried again would else wait for all of them.
 
     Raises ValueError when the name is taken.
     """
@@ -95,6 +99,7 @@ def job_kind(
             version=version,
             backoff=timedelta(seconds=backoff_seconds),
             keep_done=None if keep_days is None else timedelta(days=keep_days),
+            urgent=urgent,
         )
         return task
 

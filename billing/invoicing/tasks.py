@@ -18,13 +18,13 @@ from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule, subscriber
 
 
-@job_kind("billing.run", lease_seconds=300, max_attempts=5)
+@job_kind("billing.run", lease_seconds=300, max_attempts=5, urgent=True)
 def run(job: JobRun) -> Result:
     """Cut a recorded run into ranges of tenants, each a job."""
     return _spread(UUID(str(job.payload["run_id"])))
 
 
-@job_kind("billing.scheduled_run", lease_seconds=300, max_attempts=5)
+@job_kind("billing.scheduled_run", lease_seconds=300, max_attempts=5, urgent=True)
 def scheduled_run(job: JobRun) -> Result:
     """Bill and finalise all that is due at the slot's instant."""
     slot_at = datetime.fromisoformat(str(job.payload["slot_at"]))
@@ -32,7 +32,7 @@ def scheduled_run(job: JobRun) -> Result:
 
 
 # Workers may be lost again and again while a large run goes on; each time costs one start.
-@job_kind(RANGE_KIND, lease_seconds=300, max_attempts=10)
+@job_kind(RANGE_KIND, lease_seconds=300, max_attempts=10, urgent=True)
 def run_range(job: JobRun) -> Result:
     """Bill one range of a run's tenants."""
     run_id = UUID(str(job.payload["run_id"]))

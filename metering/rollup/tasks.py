@@ -12,7 +12,7 @@ from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule
 
 
-@job_kind("metering.roll_up", lease_seconds=600, keep_days=2)
+@job_kind("metering.roll_up", lease_seconds=600, keep_days=2, urgent=True)
 def roll_up(job: JobRun) -> Result:
     """Fold all that is pending, so that of many jobs at once the first does the work.
 

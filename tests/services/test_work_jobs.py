@@ -173,6 +173,15 @@ class TestRunning:
             cursor.execute("SELECT string_agg(key, '' ORDER BY id) FROM work_test_start")
             assert cursor.fetchone() == ("01234",)
 
+    def test_urgent_before_all_else_also_when_it_is_tried_again(self) -> None:
+        for n in range(3):
+            asked("test.effect", key=f"{n}")
+        asked("test.urgent", key="u", payload={"failures": 1})
+        drained()
+        with connections[JOBS].cursor() as cursor:
+            cursor.execute("SELECT string_agg(key, '' ORDER BY id) FROM work_test_start")
+            assert cursor.fetchone() == ("uu012",)
+
     def test_inside_a_task_is_refused(self) -> None:
         job_id = asked("test.nested")
         drained()

@@ -77,6 +77,14 @@ def effect(job: JobRun) -> Result:
     return None
 
 
+@job_kind("test.urgent", max_attempts=4, backoff_seconds=10, urgent=True)
+def urgent(job: JobRun) -> Result:
+    note_start(job)
+    if job.attempt <= cast(int, job.payload.get("failures", 0)):
+        raise RuntimeError("not yet")
+    return None
+
+
 @job_kind("test.slow", lease_seconds=2)
 def slow(job: JobRun) -> Result:
     """Long work under a short lease, which it renews; slow in its first run only."""

@@ -20,7 +20,7 @@ the work again, as it does for messages."""
 _BATCH = 5_000
 
 
-@job_kind(HEARTBEAT, lease_seconds=30, max_attempts=1)
+@job_kind(HEARTBEAT, lease_seconds=30, max_attempts=1, urgent=True)
 def heartbeat(job: JobRun) -> Result:
     """Nothing but being done: when the last one was is told by `work.queries.queue_health`."""
     return None
