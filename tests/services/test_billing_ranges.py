@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from billing.invoicing.contracts import load_usage
 from billing.invoicing.domain import RunState
 from billing.invoicing.due_tenants import due_ranges
 from billing.invoicing.models import BillingRun, Invoice, LateUsage
@@ -24,6 +25,7 @@ from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.ledger.queries import first_drift, first_imbalance
 from kernel import clock
 from kernel.errors import Conflict
+from metering.services import close_days
 from tenants.models import Tenant
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
@@ -119,10 +121,9 @@ def test_a_correction_while_a_document_is_rated_is_not_lost(
     tenant = a_tenant()
     a_subscription(tenant)
     some_usage(tenant, {date(2026, 3, 5): 11})
-    read = draft_due.load_usage
+    read = load_usage
     with system_scope(purpose="test"):
-        closed = run_billing.close_days(now=GRACE_OVER, tenant_ids=[tenant.id])
-    assert closed
+        close_days(now=GRACE_OVER, tenant_ids=[tenant.id])
 
     def then_corrected(**asked: Any) -> Any:
         usage = read(**asked)
@@ -166,13 +167,13 @@ def test_it_takes_as_many_statements_for_six_tenants_as_for_one() -> None:
         return len(captured.captured_queries)
 
     with system_scope(purpose="test"):
-        run_billing.close_days(now=MAY)
+        close_days(now=MAY)
     of_one = statements()
     for index in range(1, 7):
         tenant = a_tenant(f"t{index}", apps=(f"app{index}",))
         a_subscription(tenant)
     with system_scope(purpose="test"):
-        run_billing.close_days(now=MAY)
+        close_days(now=MAY)
 
     assert statements() <= of_one
     assert of_one < 50
@@ -228,7 +229,7 @@ def test_a_range_that_fails_stops_no_other_and_can_be_tried_again(
     some_tenants(5)
     with system_scope(purpose="test"):
         broken = sorted(Tenant.objects.values_list("id", flat=True))[2]
-    whole = run_billing.draft_due
+    whole = draft_due.draft_due
 
     def breaks(*, tenants: TenantRange, **asked: Any) -> Any:
         if tenants.first == broken:
