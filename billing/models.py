@@ -15,7 +15,14 @@ from billing.invoicing.models import (
     NumberSeries,
     Seller,
 )
-from billing.ledger.models import BalanceLot, JournalEntry, JournalTransaction, LedgerAccount
+from billing.ledger.models import (
+    AccountingPeriod,
+    BalanceLot,
+    JournalEntry,
+    JournalTransaction,
+    LedgerAccount,
+    PeriodRequest,
+)
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
 from billing.subscriptions.models import (
     PlanMigration,
@@ -30,6 +37,7 @@ from billing.subscriptions.models import (
 from billing.taxes.models import TaxRate
 
 __all__ = [
+    "AccountingPeriod",
     "BalanceLot",
     "BillingRun",
     "Certificate",
@@ -48,6 +56,7 @@ __all__ = [
     "LateUsage",
     "LedgerAccount",
     "NumberSeries",
+    "PeriodRequest",
     "Plan",
     "PlanMigration",
     "PlanOffer",

@@ -12,6 +12,7 @@ from console.finance import (
     ledger,
     overview,
     payments,
+    periods,
     taxes,
 )
 from console.operations import (
@@ -86,6 +87,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("late-usage/", late_usage.late_usage, name="late_usage"),
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
     path("ledger/", ledger.ledger, name="ledger"),
+    path("accounting-months/", periods.period_list, name="periods"),
+    path("accounting-months/<str:month>/", periods.period, name="period"),
     path("ledger/<str:account>/<str:currency>/", ledger.account, name="account"),
     path("certificates/", certificates.certificate_list, name="certificates"),
     path("certificates/<uuid:certificate_id>/", certificates.certificate, name="certificate"),

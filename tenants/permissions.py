@@ -32,6 +32,7 @@ class StaffAction(StrEnum):
     FAPIAO_CHANGE = "fapiao.change"
     LATE_USAGE_SET = "late_usage.set"
     LEDGER_VIEW = "ledger.view"
+    PERIODS_CLOSE = "periods.close"
     RUNS_VIEW = "runs.view"
     RUNS_START = "runs.start"
     GATEWAYS_VIEW = "gateways.view"
@@ -80,6 +81,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.FAPIAO_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),
+    StaffAction.PERIODS_CLOSE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.RUNS_VIEW: frozenset(
         {StaffRole.FINANCE, StaffRole.OPERATIONS, StaffRole.ADMIN, StaffRole.AUDITOR}
     ),

@@ -57,7 +57,14 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     ),
     "nothing_to_correct": _("The day's usage is that already; give another value."),
     "request_expired": _("The request is older than 72 hours; ask for it anew."),
-    "same_person": _("Who asked for a correction can't approve it; ask somebody else."),
+    "same_person": _("Who asked for it can't approve it; ask somebody else."),
+    "period_waits": _("Something was asked of this month already and waits for a second person."),
+    "period_closed": _("The month is closed already."),
+    "period_open": _("The month is open."),
+    "later_period_closed": _(
+        "%(month)s is closed too; months are opened in the reverse order, so open that one first."
+    ),
+    "period_hindered": _("The month can't be closed yet; what hinders it stands below."),
     "usage_changed": _(
         "The day's usage was %(before)s when this was asked for and is %(now)s now; refuse it and ask for it anew."
     ),

@@ -63,6 +63,17 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "issued": (pgettext_lazy("fapiao", "Issued"), Tone.GOOD),
         "failed": (_("Failed"), Tone.BAD),
     },
+    "period": {
+        "open": (pgettext_lazy("accounting month", "Open"), Tone.ACTIVE),
+        "closing": (_("Close waits for a second person"), Tone.WARNING),
+        "closed": (pgettext_lazy("accounting month", "Closed"), Tone.GOOD),
+        "reopening": (_("Reopening waits for a second person"), Tone.WARNING),
+    },
+    "period_request": {
+        "waiting": (_("Waits for a second person"), Tone.ACTIVE),
+        "done": (_("Done"), Tone.GOOD),
+        "refused": (_("Refused"), Tone.NEUTRAL),
+    },
     "day": {
         "open": (pgettext_lazy("day", "Open"), Tone.ACTIVE),
         "closed": (pgettext_lazy("day", "Closed"), Tone.NEUTRAL),
@@ -96,6 +107,10 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "operations": _("Operations"),
         "admin": _("Administrator"),
         "auditor": _("Auditor"),
+    },
+    "period_action": {
+        "close": _("Close"),
+        "reopen": _("Open again"),
     },
     "late_usage": {
         "next_invoice": _("On the next invoice"),
@@ -250,6 +265,12 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "member.added": _("Member added"),
         "meter_version.created": _("Meter version stored"),
         "payment.booked": _("Payment booked"),
+        "period.close": _("Month of the books closed"),
+        "period.close_refused": _("Close of a month refused"),
+        "period.close_requested": _("Close of a month asked for"),
+        "period.reopen": _("Month of the books opened again"),
+        "period.reopen_refused": _("Reopening of a month refused"),
+        "period.reopen_requested": _("Reopening of a month asked for"),
         "plan.offered": _("Private plan offered"),
         "plan_migration.started": _("Move to a plan version started"),
         "plan_version.created": _("Plan version stored"),

@@ -7,7 +7,7 @@ its entries sum to zero in every currency.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from kernel.errors import Invalid
@@ -65,6 +65,28 @@ BALANCE_ACCOUNTS: dict[BalanceKind, Account] = {
     BalanceKind.CASH: Account.CUSTOMER_CREDIT,
 }
 """The accounts that hold what we owe to tenants."""
+
+
+class PeriodAction(StrEnum):
+    """What is asked of a month of the books."""
+
+    CLOSE = "close"
+    REOPEN = "reopen"
+
+
+def month_after(month: date) -> date:
+    """The first day of the month that follows."""
+    return (month + timedelta(days=32)).replace(day=1)
+
+
+def month_before(month: date) -> date:
+    """The first day of the month before."""
+    return (month - timedelta(days=1)).replace(day=1)
+
+
+def month_end(month: date) -> datetime:
+    """The first instant after the month, by the clock of the books (UTC)."""
+    return datetime.combine(month_after(month), time(), tzinfo=UTC)
 
 
 class AccountKind(StrEnum):

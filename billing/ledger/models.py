@@ -1,7 +1,8 @@
 """Chart of accounts and journal. Entries are never changed; a mistake is reversed by a new transaction.
 
 The database holds what must always be true: the entries of a transaction come in one statement and sum to
-zero per currency (migration ``0021``), and neither table can be updated, deleted or truncated (``0002``).
+zero per currency (migration ``0021``), and neither table can be updated, deleted or truncated (``0002``). Nothing is posted into a month that is
+closed (``0023``).
 """
 
 from typing import ClassVar
@@ -9,7 +10,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from billing.ledger.domain import Account, AccountKind, BalanceKind
+from billing.ledger.domain import Account, AccountKind, BalanceKind, PeriodAction
 from kernel import ids
 from tenants.models import Tenant
 
@@ -130,3 +131,77 @@ class BalanceLot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.source}"
+
+
+class PeriodRequest(models.Model):
+    """That somebody asked to close a month of the books, or to open it again, and what became of it.
+
+    What was asked never changes and is decided once (a trigger); a constraint keeps the asking person
+    from approving.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    month = models.DateField()
+    action = models.CharField(max_length=8, choices=[(a.value, a.value) for a in PeriodAction])
+    reason = models.CharField(max_length=200, blank=True)
+    requested_by = models.CharField(max_length=254)
+    requested_at = models.DateTimeField()
+    state = models.CharField(max_length=16, default="waiting")
+    decided_by = models.CharField(max_length=254, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    web_access = "none"
+    jobs_access = "write"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=["waiting", "done", "refused"], action__in=list(PeriodAction)
+                ),
+                name="billing_period_request_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="waiting", decided_at__isnull=True, decided_by="")
+                | (~Q(state="waiting") & Q(decided_at__isnull=False) & ~Q(decided_by="")),
+                name="billing_period_request_decided",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="done") | ~Q(decided_by=F("requested_by")),
+                name="billing_period_request_two_people",
+            ),
+            models.CheckConstraint(
+                condition=Q(action="close") | ~Q(reason=""), name="billing_period_request_reason"
+            ),
+            models.UniqueConstraint(
+                fields=["month"],
+                condition=Q(state="waiting"),
+                name="billing_period_request_waits_once",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["-requested_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.month:%Y-%m}"
+
+
+class AccountingPeriod(models.Model):
+    """A month of the books (UTC) that was closed at least once; `month` is its first day.
+
+    Nothing is posted before the end of the last closed month: a trigger of the journal refuses it. Months
+    are closed in their order and opened again in the reverse one, each time by a request that two people
+    stand behind. `figures` are those of the trial balance at its last instant as it was closed, in minor
+    units.
+    """
+
+    month = models.DateField(primary_key=True)
+    is_closed = models.BooleanField()
+    request = models.ForeignKey(PeriodRequest, models.PROTECT, related_name="+")
+    changed_at = models.DateTimeField()
+    figures = models.JSONField(default=list)
+
+    web_access = "read"
+    jobs_access = "write"
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"

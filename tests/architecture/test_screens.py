@@ -104,6 +104,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.GATEWAYS_CHANGE,
         StaffAction.EVENTS_REPLAY,
         StaffAction.USAGE_CORRECT,
+        StaffAction.PERIODS_CLOSE,
     }
     for action in StaffAction:
         assert staff_may(role=StaffRole.AUDITOR, action=action) == (action not in changing)

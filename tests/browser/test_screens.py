@@ -54,6 +54,8 @@ CONSOLE = {
     "payments": "/console/payments/",
     "ledger": "/console/ledger/",
     "account": "/console/ledger/receivable/CNY/",
+    "accounting-months": "/console/accounting-months/",
+    "accounting-month": "/console/accounting-months/2026-04/",
     "certificates": "/console/certificates/",
     "meters": "/console/meters/",
     "ingest": "/console/ingest/",

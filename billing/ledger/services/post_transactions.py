@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from billing.ledger.books import first_open_instant
 from billing.ledger.domain import Posting, balanced
 from kernel import ids
 from kernel.array_literals import plain_array, text_array
@@ -28,11 +29,16 @@ def post_transaction(*, transaction: NewTransaction, now: datetime) -> UUID:
 
 
 def post_transactions(*, transactions: Sequence[NewTransaction], now: datetime) -> list[UUID]:
-    """Post many transactions in two statements, in the caller's scope and database transaction.
+    """Post many transactions in a few statements, in the caller's scope and database transaction.
+
+    They are of `now`, or, where its month of the books is closed, of the first instant that is open: what
+    belongs to a closed month is told by its document, whose dates stay. No month can be closed between
+    that and the caller's commit.
 
     Raises Invalid `unbalanced_transaction`; IntegrityError when one was posted before, which takes
     the caller's whole change back: a second posting is always a defect of the caller.
     """
+    posted_at = max(now, first_open_instant() or now)
     posted = [(ids.new_id(), new) for new in transactions]
     entries = [
         (transaction_id, new.tenant_id, posting)
@@ -47,7 +53,7 @@ def post_transactions(*, transactions: Sequence[NewTransaction], now: datetime) 
             "kind": ("text", text_array(new.kind for _, new in posted)),
             "reference": ("text", text_array(new.reference for _, new in posted)),
             "description": ("text", text_array(new.description[:200] for _, new in posted)),
-            "posted_at": ("timestamptz", plain_array([now.isoformat()] * len(posted))),
+            "posted_at": ("timestamptz", plain_array([posted_at.isoformat()] * len(posted))),
         },
     )
     insert_columns(

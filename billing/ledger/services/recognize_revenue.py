@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -77,7 +77,8 @@ def _recognize(day: date, *, now: datetime) -> int:
                     )
                     for each in due
                 ],
-                now=now,
+                # Revenue is of the day on which it was earned, whenever that is found out.
+                now=min(now, datetime.combine(day, time.max, tzinfo=UTC)),
             )
         posted += len(due)
         after = UUID(str(due[-1].tenant_id))

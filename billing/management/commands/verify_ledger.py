@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from billing.closing.queries import first_period_drift
 from billing.ledger.queries import (
     account_balances,
     first_balance_drift,
@@ -37,8 +38,9 @@ class Command(SummitCommand):
             tax = first_tax_drift()
             gap = first_number_gap()
             deferral = first_deferral_drift()
+            period = first_period_drift()
             balances = account_balances()
-        found = (imbalance, drift, payment, balance, lines, tax, settlement, gap, deferral)
+        found = (imbalance, drift, payment, balance, lines, tax, settlement, gap, deferral, period)
         document: dict[str, Any] = {
             "ok": all(each is None for each in found),
             "balances": [
@@ -117,4 +119,6 @@ class Command(SummitCommand):
                 "ledger_minor": deferral.ledger_minor,
                 "documents_minor": deferral.documents_minor,
             }
+        elif period is not None:
+            document["first_bad"] = {"code": "closed_month_differs", "month": f"{period:%Y-%m}"}
         self.emit(document, failed=not document["ok"])

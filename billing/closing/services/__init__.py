@@ -1,0 +1,1 @@
+"""The verbs: `request_period`, `approve_period`, `refuse_period`."""
