@@ -44,10 +44,10 @@ _PENDING: Final = f"""
         SELECT * FROM marked
          WHERE NOT EXISTS (SELECT 1 FROM metering_active_user own
                             WHERE marked.meter = %(active_users)s
-                              AND own.tenant_id = marked.tenant_id AND own.app_id = marked.app_id
+                              AND own.tenant_id = %(tenant)s::uuid AND own.app_id = marked.app_id
                               AND own.day = marked.day AND own.user_hash = marked.identity)
            AND NOT EXISTS (SELECT 1 FROM metering_mark own
-                            WHERE own.tenant_id = marked.tenant_id AND own.app_id = marked.app_id
+                            WHERE own.tenant_id = %(tenant)s::uuid AND own.app_id = marked.app_id
                               AND own.meter = marked.meter AND own.day = marked.day
                               AND own.identity = marked.identity)
     )"""  # noqa: S608  # nothing from outside
