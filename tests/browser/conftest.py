@@ -24,11 +24,18 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
-from kernel import clock
+from kernel import clock, ids
+from metering.reports.domain import AppUsage
+from metering.reports.models import Gateway
+from metering.reports.services.gateways import create_gateway, note_conflict
+from metering.reports.services.report_columns import ReportPlace
+from metering.reports.services.sealed_usage import seal_usage
 from tenants.models import Member, Tenant, User
 from tenants.scope import system_scope
+from tenants.services.create_tenant import CreatedTenant
 from tests.conftest import empty_tables
 from tests.factories import EVERYTHING, NOW, a_plan, a_subscription, a_tenant, some_usage
+from tests.services.metering_world import message, send
 from tests.services.payment_world import local_stripe
 
 # Playwright's own event loop runs in this thread, beside which Django would refuse the database.
@@ -160,6 +167,28 @@ def _populate() -> None:
             now=NOW,
         )
     execute_run(run_id=run_id, clock=clock.now)
+    _refuse(beta)
+
+
+def _refuse(tenant: CreatedTenant) -> None:
+    """An event that came twice, one that was refused, and a gateway that named apps before they were made
+    and began anew."""
+    now = clock.now()
+    event = message("1", time=now, app=tenant.apps[0].key)
+    for _ in range(2):
+        send(tenant.id, [event, message("2", time=now, app="nobodys")], now=now)
+    with system_scope(purpose="test"):
+        create_gateway(key="gw-1", deployment="shared", now=now, actor="test")
+        for app in ("nobodys", tenant.apps[0].key):
+            seal_usage(
+                AppUsage(app=app, counts={"login": 3}),
+                rejected_id=ids.new_id(),
+                place=ReportPlace(
+                    gateway=Gateway.objects.get(key="gw-1"), epoch="", sequence=1, starts_at=now
+                ),
+                now=now,
+            )
+        note_conflict(key="gw-1", sequence=1, now=now)
 
 
 def invoice_of(tenant_key: str) -> Invoice:
