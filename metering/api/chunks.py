@@ -1,8 +1,9 @@
 """Large bodies of requests, taken piece by piece."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest
 
@@ -12,6 +13,7 @@ from metering.ingest.domain.bodies import BodyTooLarge
 
 _CHUNK_BYTES = 64 * 1024
 _MOST_READ_AWAY = 32 * 1024 * 1024
+_one_reads_away: Final = threading.Lock()
 
 
 def body_chunks(request: HttpRequest) -> Iterator[bytes]:
@@ -55,10 +57,16 @@ def read_away(request: HttpRequest) -> None:
     """Take what is still coming of a refused body and drop it, within bounds.
 
     Many clients look for the answer only when all is sent; cut off before, they tell of a broken
-    connection, and try again, where they should tell that the body is too large.
+    connection, and try again, where they should tell that the body is too large. One thread of a process
+    does that at a time, since what is still coming may never come.
     """
-    source = _source(request)
-    left = _MOST_READ_AWAY
-    with suppress(OSError):  # the client went away
-        while left > 0 and (chunk := source.read(_CHUNK_BYTES)):
-            left -= len(chunk)
+    if not _one_reads_away.acquire(blocking=False):
+        return
+    try:
+        source = _source(request)
+        left = _MOST_READ_AWAY
+        with suppress(OSError):  # the client went away
+            while left > 0 and (chunk := source.read(_CHUNK_BYTES)):
+                left -= len(chunk)
+    finally:
+        _one_reads_away.release()

@@ -1,8 +1,10 @@
 """How much a web process takes in at once: so much of one tenant, so many bytes of all.
 
-A process answers with a fixed number of threads. What one tenant may have of them is bounded below that
-number, so that its flood waits with the tenant and not in front of others; what all may hold in memory is
-bounded too. What is beyond is refused with 429 or 503 and Retry-After before its body is read.
+A process answers with a fixed number of threads, and a thread waits for a body for as long as its client
+keeps the connection. What one tenant may have of them is bounded below that number, so that its flood waits
+with the tenant and not in front of others. What all may have is bounded too: bodies that never come leave
+threads for everything else. So is what all may hold in memory. What is beyond is refused with 429 or 503
+and Retry-After before its body is read.
 """
 
 import threading
@@ -18,6 +20,8 @@ from metering.ingest.domain import limits
 
 MOST_OF_ONE: Final = 4
 """Requests of one tenant (or gateway) that a process carries out at once; `make run` gives it 8 threads."""
+MOST_OF_ALL: Final = 6
+"""Requests of all together; one more thread may read away what was refused (`metering.api.chunks`)."""
 MOST_BYTES: Final = 256 * 1024 * 1024
 """Bytes of inflated bodies that a process holds at once; what is read from them takes a few times as much."""
 _USUAL_INFLATION: Final = 16
@@ -27,8 +31,15 @@ _RETRY_SECONDS: Final = 1
 class Intake:
     """Counts what is being taken in; shared by the threads of a process."""
 
-    def __init__(self, *, most_of_one: int = MOST_OF_ONE, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        most_of_one: int = MOST_OF_ONE,
+        most_of_all: int = MOST_OF_ALL,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._most_of_one = most_of_one
+        self._most_of_all = most_of_all
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._of: Counter[Hashable] = Counter()
@@ -49,7 +60,9 @@ class Intake:
         with self._lock:
             if self._of[who] >= self._most_of_one:
                 raise _too_many()
-            if self._bytes and self._bytes + size > self._most_bytes:
+            if self._of.total() >= self._most_of_all or (
+                self._bytes and self._bytes + size > self._most_bytes
+            ):
                 raise Unavailable(
                     "overloaded",
                     "As much is being taken in as there is room for; nothing of this request was "

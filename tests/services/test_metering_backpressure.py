@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from django.http import HttpRequest
 from config.bench.ingest import free_port, wait_for
 from kernel import clock
 from kernel.errors import Unavailable
-from metering.api.intake import MOST_OF_ONE, Intake, size_of
+from metering.api.intake import MOST_OF_ALL, MOST_OF_ONE, Intake, size_of
 from metering.ingest.domain import limits
 from metering.services import roll_up_pending
 from tenants.scope import system_scope
@@ -56,12 +57,22 @@ def test_one_has_its_share_and_others_have_theirs() -> None:
 
 
 def test_all_have_so_many_bytes_and_one_alone_is_let_in() -> None:
-    intake = Intake(most_of_one=9, most_bytes=100)
+    intake = Intake(most_of_one=9, most_of_all=9, most_bytes=100)
     with intake.place("a", size=500):
         assert code_of(intake, "b", 1) == "overloaded"
     with intake.place("a", size=60):
         assert code_of(intake, "b", 40) == "in"
         assert code_of(intake, "b", 41) == "overloaded"
+
+
+def test_all_together_leave_threads_for_everything_else() -> None:
+    intake = Intake(most_of_one=2, most_of_all=3)
+    with intake.place("a", size=1), intake.place("a", size=1), intake.place("b", size=1):
+        assert code_of(intake, "c") == "overloaded"
+        assert code_of(intake, "a") == "too_many_at_once"
+    assert code_of(intake, "c") == "in"
+    # And one that reads away what was refused.
+    assert MOST_OF_ONE < MOST_OF_ALL < THREADS - 1
 
 
 def test_a_place_is_given_back_when_the_request_fails() -> None:
@@ -263,3 +274,38 @@ def _key_id(client: Client) -> Any:
             "SELECT id FROM tenants_apikey WHERE tenant_id = %s", [str(client.tenant.id)]
         )
         return execution.fetchone()[0]
+
+
+def test_bodies_that_never_come_keep_nobody_else_out(server: tuple[int, int]) -> None:
+    port, _ = server
+    clients = [Client(port, name) for name in ("one", "two")]
+    told = [f"Authorization: Bearer {client.key}" for client in clients]
+    # Not one of a gateway, which only the whole body could tell.
+    told.append("webhook-id: 1\r\nwebhook-timestamp: 1\r\nwebhook-signature: v1,AAAA")
+    paths = ["/api/v1/events", "/api/v1/events", "/api/v1/reports"]
+    stalled = []
+    try:
+        for path, headers in zip(paths, told, strict=True):
+            for _ in range(2 * THREADS):
+                connection = socket.create_connection(("127.0.0.1", port))
+                stalled.append(connection)
+                connection.sendall(
+                    f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                    f"Content-Length: 1000\r\n{headers}\r\n\r\n[".encode()
+                )
+        for _ in range(2 * THREADS):
+            asking = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            asking.request("GET", "/healthz")
+            assert asking.getresponse().status == 200
+            asking.close()
+    finally:
+        for connection in stalled:
+            connection.close()
+    # Given up by their clients, they give their places back.
+    connection_of_one = clients[0].connect()
+    for _ in range(600):
+        status, answer, _ = clients[0].post(connection_of_one, clients[0].body("after", 1))
+        if status == 200:
+            break
+        time.sleep(0.05)
+    assert (status, answer["accepted"]) == (200, 1)
