@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from tenants.models import Tenant
 from tenants.scope import system_scope
 from tests.conftest import empty_tables
 from tests.factories import STANDARD, a_plan, a_subscription, a_tenant, some_usage
-from work import jobs
+from work import jobs, tasks
 from work.connections import JOBS
 from work.domain import JobState
 from work.models import Job
@@ -256,3 +256,19 @@ def test_a_range_that_fails_stops_no_other_and_can_be_tried_again(
         run = BillingRun.objects.get()
         assert (run.state, run.ranges_done, run.error) == (RunState.DONE, 3, "")
     assert len(listed()) == 10
+
+
+def test_a_clock_that_jumps_and_two_schedulers_bill_once() -> None:
+    some_tenants(3)
+    two_days = timedelta(days=2)
+    for at in (GRACE_OVER, GRACE_OVER + two_days, GRACE_OVER - two_days, GRACE_OVER):
+        with clock.moved_to(at):
+            tasks.tick()
+            tasks.tick()
+            jobs.run_pending(now=at, kinds={"billing.scheduled_run", RANGE_KIND})
+
+    numbers = sorted(each["number"] for each in listed())
+    assert numbers == [f"INV-2026-{n:06d}" for n in range(1, 7)]
+    with system_scope(purpose="test"):
+        assert set(BillingRun.objects.values_list("state", flat=True)) == {RunState.DONE}
+        assert (first_imbalance(), first_drift()) == (None, None)
