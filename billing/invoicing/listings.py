@@ -16,6 +16,7 @@ from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QueryS
 from django.db.models.functions import Cast, Coalesce
 
 from billing.invoicing.domain import InvoiceStatus, RunState
+from billing.invoicing.issuer import issuer_of
 from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
 from billing.subscriptions.models import Subscription
@@ -317,15 +318,15 @@ def invoice_detail(
     invoice = found.select_related("tenant", "seller").filter(id=invoice_id).first()
     if invoice is None:
         raise NotFound("invoice_not_found", "There is no such invoice.", field="invoice")
-    currency = invoice.currency
+    currency, issuer = invoice.currency, issuer_of(invoice)
     return InvoiceDetail(
         id=invoice.id,
         number=invoice.number or "",
         tenant_id=invoice.tenant_id,
         tenant_key=invoice.tenant.key,
         tenant_name=invoice.tenant.name,
-        seller_name=invoice.seller.name,
-        seller_bank_details=invoice.seller.bank_details,
+        seller_name=issuer.name,
+        seller_bank_details=issuer.bank_details,
         status=InvoiceStatus(invoice.status),
         state=_state(invoice, now=now),
         currency=currency,

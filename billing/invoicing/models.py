@@ -115,7 +115,8 @@ class Invoice(models.Model):
     At a boundary one document bills the arrears of the period that ended and the advance of the one
     that begins; (subscription, kind, boundary_at) is unique, so no period is billed twice. `period_*` is
     the ended period if it bills arrears, else the one it opens. A draft is finalised at
-    `finalize_at`: at once, or when the grace for late usage is over. `corrections_counted` is how many
+    `finalize_at`: at once, or when the grace for late usage is over. `issuer` and `buyer` are the parties as
+    they stood when it was issued (`issuer` None: before that was kept). `corrections_counted` is how many
     corrections of its period's days there were when it was rated last: more of them are late usage.
     """
 
@@ -152,6 +153,7 @@ class Invoice(models.Model):
     total_minor = models.BigIntegerField(default=0)
     paid_minor = models.BigIntegerField(default=0)
     paid_at = models.DateTimeField(null=True)
+    issuer = models.JSONField(null=True)
     buyer = models.JSONField(default=dict)
     content_hash = models.BinaryField(max_length=32, null=True)
     corrections_counted = models.BigIntegerField(default=0, db_default=0)

@@ -2,16 +2,26 @@
 
 import io
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import IntegrityError, connections
+from pypdf import PdfReader
 
+from billing.invoicing.listings import invoice_detail
+from billing.invoicing.models import Invoice
+from billing.invoicing.services.print_invoice import print_invoice
+from billing.invoicing.services.run_billing import create_run, execute_run
+from kernel import clock
 from kernel.errors import Invalid
 from tenants import audit
 from tenants.models import AuditRecord
-from tenants.scope import system_scope
+from tenants.scope import system_scope, tenant_scope
+from tests.factories import a_plan, a_subscription, a_tenant
 from work.commands import CommandFault
+from work.connections import OWNER
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -53,3 +63,33 @@ def test_what_an_invoice_can_not_carry_is_refused(arguments: tuple[str, ...]) ->
     assert refused.value.code == "invalid_seller"
     assert isinstance(refused.value.__cause__, Invalid)
     assert set_seller()["name"] == "Your company"
+
+
+def test_an_issued_invoice_keeps_the_seller_as_it_stood() -> None:
+    a_plan()
+    tenant = a_tenant()
+    a_subscription(tenant)
+    set_seller(
+        "--name", "Summit Cloud Ltd", "--address", "1 Old Road", "--bank-details", "Old Bank 1"
+    )
+    with system_scope(purpose="test"):
+        run_id = create_run(
+            at=datetime.fromisoformat("2026-03-01T00:00:00+08:00"),
+            finalize=True,
+            requested_by="test",
+            now=clock.now(),
+        )
+    execute_run(run_id=run_id, clock=clock.now)
+    set_seller("--name", "Other Ltd", "--address", "2 New Road", "--bank-details", "New Bank 2")
+    with tenant_scope(tenant.id):
+        invoice = Invoice.objects.get()
+        shown = invoice_detail(invoice_id=invoice.id, now=clock.now(), tenant_id=tenant.id)
+    assert (shown.seller_name, shown.seller_bank_details) == ("Summit Cloud Ltd", "Old Bank 1")
+    # Printed for the first time, in a language that nobody had asked for, after the seller has moved.
+    printed = print_invoice(tenant_id=tenant.id, invoice_id=invoice.id, language="zh-hans")
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(printed.content)).pages)
+    for said in ("Summit Cloud Ltd", "1 Old Road", "Old Bank 1"):
+        assert said in text
+    assert "Other Ltd" not in text
+    with pytest.raises(IntegrityError), connections[OWNER].cursor() as cursor:
+        cursor.execute("UPDATE billing_invoice SET issuer = '{}'")

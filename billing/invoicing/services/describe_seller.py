@@ -23,8 +23,7 @@ def describe_seller(
 ) -> Mapping[str, str]:
     """Change what is given of `FIELDS` and give the seller as it then is; in a cross-tenant scope.
 
-    Issued invoices keep the number that they have; their printed file is stored at the first
-    printing and stays. Raises Invalid `invalid_seller`.
+    Issued invoices keep their number and the seller as it stood. Raises Invalid `invalid_seller`.
     """
     if "name" in changes and not changes["name"].strip():
         raise Invalid(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from billing.invoicing.domain import DAYS_TO_PAY, InvoiceStatus, invoice_number
 from billing.invoicing.drafting import Draft
+from billing.invoicing.issuer import issuer_as_it_stands
 from billing.invoicing.models import Invoice, Seller
 from billing.ledger.domain import invoice_postings
 from billing.ledger.services import NewTransaction, post_transactions
@@ -37,6 +38,10 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
     if not issued:
         return
     sellers = {row.code: row for row in Seller.objects.all()}
+    issuers = {
+        code: json.dumps(issuer_as_it_stands(row), ensure_ascii=False)
+        for code, row in sellers.items()
+    }
     post_transactions(
         transactions=[_posting(each) for each in issued],
         now=at,
@@ -67,9 +72,9 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
             """
             UPDATE billing_invoice AS i
                SET status = 'open', number = n.number, issued_at = %s, due_on = n.due_on,
-                   buyer = n.buyer
-              FROM unnest(%s::uuid[], %s::text[], %s::date[], %s::jsonb[])
-                   AS n(id, number, due_on, buyer)
+                   buyer = n.buyer, issuer = n.issuer
+              FROM unnest(%s::uuid[], %s::text[], %s::date[], %s::jsonb[], %s::jsonb[])
+                   AS n(id, number, due_on, buyer, issuer)
              WHERE i.id = n.id
             """,
             [
@@ -80,6 +85,7 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
                 text_array(
                     json.dumps(buyer_of(each.invoice.tenant), ensure_ascii=False) for each in issued
                 ),
+                text_array(issuers[each.invoice.seller_id] for each in issued),
             ],
         )
     # What comes out at zero is paid as it is issued.

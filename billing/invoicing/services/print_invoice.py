@@ -15,6 +15,7 @@ from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, re
 from billing.invoicing.documents.content import PDF, TaxLine
 from billing.invoicing.documents.words import document_language
 from billing.invoicing.documents.working import working_text
+from billing.invoicing.issuer import issuer_of
 from billing.invoicing.line_taxes import stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
 from kernel.errors import Conflict, NotFound
@@ -133,7 +134,7 @@ def _stored(invoice: Invoice, language: str) -> PrintedInvoice | None:
 
 def _document(invoice: Invoice, language: str) -> InvoiceDocument:
     """The invoice as it was issued: what was paid since is not on the paper."""
-    currency, zone, seller = invoice.currency, ZoneInfo(invoice.timezone), invoice.seller
+    currency, zone, issuer = invoice.currency, ZoneInfo(invoice.timezone), issuer_of(invoice)
     if invoice.issued_at is None or invoice.due_on is None or invoice.number is None:
         raise RuntimeError(f"invoice {invoice.id} has a number but no date")
     total = Money(invoice.total_minor, currency)
@@ -148,7 +149,7 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         language=language,
         zone=invoice.timezone,
         seller=Party(
-            name=seller.name, address=seller.address, country=seller.country, tax_id=seller.tax_id
+            name=issuer.name, address=issuer.address, country=issuer.country, tax_id=issuer.tax_id
         ),
         buyer=Party(
             name=buyer.get("name", ""),
@@ -172,7 +173,7 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         total=total,
         paid=Money.zero(currency),
         due=total,
-        payment_instructions=seller.bank_details,
+        payment_instructions=issuer.bank_details,
     )
 
 
