@@ -245,6 +245,22 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "max": _("Highest reading"),
         "latest": _("Latest reading"),
     },
+    "rejection": {
+        "bad_event": _("The event is not an object of the right form."),
+        "bad_json": _("The event is not valid JSON."),
+        "bad_number": _("The event holds a number that can't be read."),
+        "bad_row": _("The row doesn't have the named columns."),
+        "conflicting_duplicate": _(
+            "An event of this source and id was accepted with other content."
+        ),
+        "duplicate_key": _("The event names a key twice."),
+        "event_in_future": _("The time lies ahead: set the sender's clock."),
+        "event_too_large": _("The event is too large."),
+        "event_too_old": _("The event is too old: older usage comes in by an import."),
+        "json_too_deep": _("The event is nested too deeply."),
+        "unknown_app": _("There is no such app."),
+        "unknown_type": _("No meter counts events of this type."),
+    },
     "event": {
         "api_key.created": _("API key made"),
         "api_key.revoked": _("API key revoked"),

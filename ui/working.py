@@ -387,6 +387,8 @@ class _Reading:
             return _("Sum of %(days)s days: %(value)s") % days
         if name == "mean_day":
             return _("Mean of %(days)s days: %(value)s") % days
+        if name == "kth_max_day":  # fewer days than k have usage
+            return _("Highest day no. %(k)s: %(value)s") % {"k": told.get("k", "1"), "value": value}
         return _("%(name)s: %(value)s") % {
             "name": words.word("aggregation", str(name)),
             "value": value,

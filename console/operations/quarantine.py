@@ -30,7 +30,7 @@ from tenants.permissions import StaffAction, staff_may
 from tenants.queries import tenant_profile
 from ui.cells import Cell, Instant, Link
 from ui.errors import message_of
-from ui.rejected import why_cell
+from ui.rejected import why_cell, why_text
 from ui.tables import Column, ListState, Table
 
 _ZONE: Final = "UTC"
@@ -58,7 +58,12 @@ GROUP_COLUMNS: Final[tuple[Column[RejectedGroup], ...]] = (
     Column(
         key="last", label=_("Last (UTC)"), value=lambda row: Instant(at=row.last_at, zone=_ZONE)
     ),
-    Column(key="sample", label=_("For example"), value=lambda row: row.sample_detail, minor=True),
+    Column(
+        key="sample",
+        label=_("For example"),
+        value=lambda row: why_text(code=row.code, detail=row.sample_detail),
+        minor=True,
+    ),
 )
 EVENT_COLUMNS: Final[tuple[Column[RejectedRow], ...]] = (
     Column(

@@ -204,6 +204,19 @@ def test_deciding_day_is_marked() -> None:
     assert len(line.apps[0].days) == 31
 
 
+def test_a_rank_beyond_the_days_with_usage_is_told_by_its_number() -> None:
+    price = {
+        **DAU,
+        "model": "per_unit",
+        "unit_price": "1",
+        "period_aggregation": "kth_max_day",
+        "k": 3,
+    }
+    with translation.override("en"):
+        (line,) = lines(price, days={date(2026, 3, 5): Decimal(7)})
+    assert line.note == "Highest day no. 3: 0"
+
+
 def test_working_is_told_in_chinese() -> None:
     with translation.override("zh-hans"):
         (line,) = lines({**DAU, "model": "per_unit", "unit_price": "0.5", "included": "1"})

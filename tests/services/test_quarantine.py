@@ -228,6 +228,10 @@ def test_staff_replay_in_the_console_and_others_may_not(client: Client) -> None:
     assert "What was mended" not in page
     assert "What was sent" in page
     assert "&quot;source&quot;" in page
+    client.cookies["summit_language"] = "zh-hans"
+    assert "没有这个应用。 There is no app" in client.get(address).content.decode()
+    assert "没有这个应用。 There is no app" in client.get("/console/rejected/").content.decode()
+    del client.cookies["summit_language"]
     assert client.post(address, form).status_code == 403
     client.force_login(operations)
     assert "What was mended" in client.get(address).content.decode()
