@@ -31,9 +31,11 @@ from metering.meters.queries import (
     known_meters,
 )
 from metering.recount.queries import (
+    CountedTwice,
     RecountComparison,
     UsageDifference,
     compare_with_recounts,
+    counted_twice,
     recounted_usage,
     usage_differences,
 )
@@ -59,6 +61,7 @@ from metering.rollup.queries import (
 __all__ = [
     "ClosedDay",
     "CorrectionRow",
+    "CountedTwice",
     "DayState",
     "DefinedVersion",
     "DifferentUsers",
@@ -83,6 +86,7 @@ __all__ = [
     "correction_counts",
     "corrections",
     "counted_meters",
+    "counted_twice",
     "defined_versions",
     "different_users",
     "explored_usage",

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from portal import (
     balance,
+    certificate,
     fapiao,
     home,
     invoices,
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.tenants, name="tenants"),
     path("<str:tenant_key>/", home.home, name="home"),
     path("<str:tenant_key>/usage/", usage.usage, name="usage"),
+    path("<str:tenant_key>/usage/certificate/", certificate.certificate, name="certificate"),
     path("<str:tenant_key>/usage/proof/", proof.proof, name="proof"),
     path("<str:tenant_key>/usage/rejected/", rejected.rejected, name="rejected"),
     path("<str:tenant_key>/plan/", plan.plan, name="plan"),

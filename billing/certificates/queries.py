@@ -26,6 +26,7 @@ from billing.certificates.domain import (
 from billing.certificates.models import Certificate
 from kernel.decimals import plain_text
 from kernel.dimensions import passes
+from kernel.money import Money
 from kernel.period import Period, local_day
 from metering import queries as metering
 from metering import reconciliation as usage_of_day
@@ -67,6 +68,39 @@ class CertificateView:
     public_key: bytes
     signature: bytes
     made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnDocument:
+    """A document of a tenant issued on a day, and what was posted for it: credit notes are negative."""
+
+    number: str
+    total: Money
+    posted: Money
+
+
+def own_documents(*, tenant_id: UUID, day: date) -> list[OwnDocument]:
+    """A tenant's part of what a day's certificate says of documents; in the tenant's scope or a wider
+    one."""
+    with cursor() as db:
+        db.execute(
+            f"""
+            WITH {_POSTED}
+            SELECT number, currency, total_minor, minor FROM posted
+             WHERE number IN (
+                SELECT number FROM billing_invoice WHERE tenant_id = %(tenant)s::uuid AND {_ISSUED}
+                UNION ALL
+                SELECT number FROM billing_creditnote WHERE tenant_id = %(tenant)s::uuid AND {_ISSUED})
+             ORDER BY number
+            """,  # noqa: S608  # nothing from outside
+            {"day": day, "tenant": str(tenant_id)},
+        )
+        return [
+            OwnDocument(
+                number=number, total=Money(total, currency), posted=Money(int(posted), currency)
+            )
+            for number, currency, total, posted in db.fetchall()
+        ]
 
 
 def reconcile(*, day: date, now: datetime) -> Reconciliation:

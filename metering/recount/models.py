@@ -8,7 +8,7 @@ from kernel.dimensions import LONGEST_TEXT
 class UsageRecount(models.Model):
     """What a closed day came to when it was counted anew; outlives the events that it was counted from."""
 
-    web_access = "none"
+    web_access = "read"
     jobs_access = "write"
 
     pk = models.CompositePrimaryKey("tenant_id", "day", "app_id", "meter", "kind")
@@ -35,7 +35,7 @@ class RecountedDays(models.Model):
     that had closed days before there was a recount.
     """
 
-    web_access = "none"
+    web_access = "read"
     jobs_access = "write"
 
     tenant_id = models.UUIDField(primary_key=True)
@@ -56,7 +56,7 @@ class CorrectedRecount(models.Model):
     said.
     """
 
-    web_access = "none"
+    web_access = "read"
     jobs_access = "write"
 
     pk = models.CompositePrimaryKey("tenant_id", "day")

@@ -29,6 +29,22 @@ class UsageDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CountedTwice:
+    """A value of a closed day beside what it came to when it was counted anew: None where that is being
+    done, or can't be."""
+
+    app_id: UUID
+    meter: str
+    kind: str
+    value: Decimal
+    recounted: Decimal | None
+
+    @property
+    def agrees(self) -> bool:
+        return self.recounted is None or self.recounted == self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecountComparison:
     """What differs in the compared days. Of the tenants `behind`, a day was corrected since it was counted
     anew, so that nothing can be said of it yet."""
@@ -104,6 +120,47 @@ def compare_with_recounts(*, spans: Sequence[Span], meters: Iterable[str]) -> Re
         differences=[_difference(row) for row in rows if row[1] is not None],
         behind=frozenset(row[0] for row in rows if row[1] is None),
     )
+
+
+def counted_twice(*, tenant_id: UUID, day: date) -> list[CountedTwice]:
+    """All values of a tenant's closed day with their recount, by app, meter and kind; in the tenant's scope
+    or a wider one."""
+    with cursor() as execution:
+        execution.execute(
+            f"""
+            WITH {_STORED}, recounted AS (
+                SELECT tenant_id, app_id, meter, kind, day, value FROM metering_usage_recount
+                 WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND day = %(from)s
+            ), known AS (
+                SELECT EXISTS (
+                    SELECT FROM metering_recounted_days
+                     WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND %(from)s < recounted_until
+                       AND %(from)s >= coalesce(recounted_from, '-infinity')
+                ) AND (
+                    SELECT count(*) FROM metering_correction
+                     WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND day = %(from)s
+                ) <= coalesce((
+                    SELECT corrections FROM metering_corrected_recount
+                     WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND day = %(from)s
+                ), 0) AS is_known
+            )
+            SELECT app_id, meter, kind, trim_scale(coalesce(stored.value, 0)),
+                   CASE WHEN is_known THEN trim_scale(coalesce(recounted.value, 0)) END
+              FROM stored FULL JOIN recounted USING (tenant_id, app_id, meter, kind, day)
+             CROSS JOIN known
+             WHERE coalesce(stored.value, 0) <> 0 OR coalesce(recounted.value, 0) <> 0
+             ORDER BY app_id, meter, kind
+            """,  # noqa: S608  # nothing from outside
+            {
+                "tenants": plain_array([tenant_id]),
+                "from": day,
+                "to": date.fromordinal(day.toordinal() + 1),
+            },
+        )
+        return [
+            CountedTwice(app_id=app_id, meter=meter, kind=kind, value=value, recounted=recounted)
+            for app_id, meter, kind, value, recounted in execution.fetchall()
+        ]
 
 
 def stored_differences(*, day: date, most: int) -> list[UsageDifference]:

@@ -75,6 +75,8 @@ PORTAL = {
     "home": "/portal/acme/",
     "usage": "/portal/acme/usage/",
     "proof": "/portal/acme/usage/proof/",
+    "certificate": "/portal/acme/usage/certificate/",
+    "certificate-of-a-day": "/portal/acme/usage/certificate/?day=2026-03-05",
     "rejected": "/portal/acme/usage/rejected/",
     "messages": "/portal/acme/usage/?meter=messages&app=chat&by=kind&period=2026-03",
     "usage-of-a-day": "/portal/acme/usage/?meter=messages&period=2026-03-31",

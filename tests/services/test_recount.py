@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.test import Client
 
 from billing.certificates.services import certify_day
 from billing.invoicing.models import Invoice
@@ -20,10 +21,13 @@ from metering.corrections.services.request_correction import AskedCorrection, re
 from metering.queries import Span, compare_with_recounts, usage_differences
 from metering.recount.models import RecountedDays, UsageRecount
 from metering.services import close_days, rebuild_usage, recount_closed_days, roll_up, set_usage
+from tenants.domain import Role
+from tenants.models import Member, User
 from tenants.scope import system_scope
 from tenants.services.create_tenant import CreatedTenant
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
 from tests.services.metering_world import message, send
+from tests.services.test_balance_page import BACKEND
 from tests.services.test_billing_run import bill, listed
 from tests.services.test_reconcile import past_the_guards
 from work.connections import OWNER
@@ -312,3 +316,43 @@ class TestBilling:
 def _owner_leaves() -> Any:
     yield
     connections[OWNER].close()
+
+
+def test_a_member_sees_the_tenants_own_part_of_the_certificate() -> None:
+    tenant, other = used(), used("other", app="other", users=3)
+    closed_and_recounted()
+    bill(FINAL_AT)
+    clients = {}
+    for role in (Role.OWNER, Role.DEVELOPER):
+        with system_scope(purpose="test"):
+            user = User.objects.create_user(f"{role}@acme.test", "x")
+            Member.objects.create(tenant_id=tenant.id, user=user, role=role)
+        clients[role] = Client()
+        clients[role].force_login(user, backend=BACKEND)
+    address = "/portal/acme/usage/certificate/"
+    shown = clients[Role.OWNER].get(f"{address}?day=2026-03-05").content.decode()
+    assert "Agrees" in shown
+    assert "Differs" not in shown
+    # The other tenant's app is not among the rows, and its page is not to be had.
+    assert ">other<" not in shown
+    assert clients[Role.OWNER].get("/portal/other/usage/certificate/").status_code == 404
+    past_the_guards(
+        f"UPDATE metering_daily_usage SET value = 13 WHERE meter = 'dau' AND tenant_id = '{tenant.id}'"
+    )
+    assert "Differs" in clients[Role.OWNER].get(f"{address}?day=2026-03-05").content.decode()
+    with system_scope(purpose="test"):
+        issued = Invoice.objects.filter(tenant_id=tenant.id).latest("number")
+        foreign = Invoice.objects.filter(tenant_id=other.id).latest("number")
+    documents = clients[Role.OWNER].get(f"{address}?day=2026-04-02").content.decode()
+    # The second of April is not closed: who asks is told so.
+    assert "not closed yet" in documents
+    closed_and_recounted(datetime(2026, 4, 4, tzinfo=UTC))
+    documents = clients[Role.OWNER].get(f"{address}?day=2026-04-02").content.decode()
+    assert str(issued.number) in documents
+    assert str(foreign.number) not in documents
+    # A developer sees usage and no documents.
+    assert (
+        str(issued.number)
+        not in clients[Role.DEVELOPER].get(f"{address}?day=2026-04-02").content.decode()
+    )
+    assert clients[Role.OWNER].get(f"{address}?day=nonsense").status_code == 200
