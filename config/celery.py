@@ -4,7 +4,6 @@ Celery is the standard of the field and drives the workers, but no broker is tru
 `docs/adr` on work in the database. The settings follow reliability-security items 35 to 38.
 """
 
-import gc
 import os
 from datetime import timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
 from config.schedule import BEAT_SCHEDULE
+from work.collection import collect_seldom
 
 HARD_TIME_LIMIT = timedelta(minutes=15)
 SOFT_TIME_LIMIT = timedelta(minutes=14)
@@ -120,10 +120,8 @@ app.conf.update(
 
 
 @worker_process_init.connect
-def leave_out_of_collection(**_: Any) -> None:
-    """What is loaded stays loaded: a collection of a working process looks at its own objects alone."""
-    gc.collect()
-    gc.freeze()
+def spare_the_collector(**_: Any) -> None:
+    collect_seldom()
 
 
 @worker_ready.connect

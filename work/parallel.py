@@ -1,6 +1,5 @@
 """Running what is due on several processors: a command's own helpers, gone when it ends."""
 
-import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Collection
@@ -11,6 +10,7 @@ from typing import Final
 from django.db import connections
 
 from work import running
+from work.collection import collecting_seldom
 from work.connections import JOBS
 from work.domain import JobState
 from work.models import Job
@@ -40,18 +40,14 @@ def run_pending(
         _FORKED.Process(target=_beside, args=(now, kinds, os.getpid()), daemon=True)
         for _ in range(min(processes, ready) - 1)
     ]
-    # What is loaded stays; collecting again and again among it took a sixth of a billing run.
-    gc.freeze()
-    for process in beside:
-        process.start()
 
     def tell(_: RunSummary) -> None:
         on_progress()
 
-    try:
+    with collecting_seldom():
+        for process in beside:
+            process.start()
         running.run_pending(now=now, kinds=kinds, on_progress=tell)
-    finally:
-        gc.unfreeze()
     for process in beside:
         process.join()
 
