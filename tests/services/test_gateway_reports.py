@@ -383,7 +383,7 @@ def test_what_was_told_of_an_unknown_app_is_taken_in_once_when_it_was_made() -> 
             3,
         )
         # The ids of users are nowhere to be read.
-        assert all(b"u3" not in bytes(row.sealed or b"") for row in SealedUsage.objects.all())
+        assert all(b'"u3"' not in bytes(row.sealed or b"") for row in SealedUsage.objects.all())
     assert replay() == Replayed()  # nobody made it yet
     before = counted_by_app(tenant)
     with system_scope(purpose="test"):
