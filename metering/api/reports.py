@@ -22,6 +22,7 @@ from metering.ingest.domain.bodies import BodyTooLarge, Media, UnknownMedia, med
 from metering.reports.domain import read_report
 from metering.reports.services.gateways import note_conflict
 from metering.reports.services.receive_report import receive_report
+from tenants.api.authentication import client_address
 from tenants.api.endpoint import Endpoint, originating
 from tenants.api.problems import problem
 from tenants.api.schema import answers
@@ -96,7 +97,9 @@ class ReportsView(Endpoint):
     def post(self, request: Request) -> HttpResponse | Response:
         django_request: HttpRequest = request._request
         try:
-            with INTAKE.place("gateways", size=size_of(django_request)):
+            # Whose report it is only its whole body tells; until then its sender is where it comes from.
+            sender = f"gateways at {client_address(django_request)}"
+            with INTAKE.place(sender, size=size_of(django_request)):
                 return self._take_in(request)
         except Unavailable:
             read_away(django_request)

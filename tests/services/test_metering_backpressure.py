@@ -276,6 +276,35 @@ def _key_id(client: Client) -> Any:
         return execution.fetchone()[0]
 
 
+def test_reports_that_nobody_signed_keep_no_gateway_of_another_address_out(
+    server: tuple[int, int],
+) -> None:
+    port, _ = server
+    headers = {"webhook-id": "1", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
+    stalled = [
+        socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0))
+        for _ in range(THREADS)
+    ]
+    try:
+        for connection in stalled:
+            connection.sendall(
+                b"POST /api/v1/reports HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 1000\r\n"
+                + b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+                + b"\r\n{"
+            )
+        reporting = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        headers["Content-Type"] = "application/json"
+        for _ in range(THREADS):
+            reporting.request("POST", "/api/v1/reports", body="{}", headers=headers)
+            told = reporting.getresponse()
+            # Read as a whole, and found to be none.
+            assert (told.status, json.loads(told.read())["code"]) == (400, "bad_report")
+    finally:
+        for connection in stalled:
+            connection.close()
+
+
 def test_bodies_that_never_come_keep_nobody_else_out(server: tuple[int, int]) -> None:
     port, _ = server
     clients = [Client(port, name) for name in ("one", "two")]
