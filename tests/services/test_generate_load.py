@@ -10,7 +10,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.core.wsgi import get_wsgi_application
 
 from kernel import clock
@@ -103,6 +103,14 @@ def test_events_over_http(url: str, tmp_path: Path) -> None:
     # Sent again, nothing is counted again.
     again = generate("--from", today, "--url", url, "--keys", keys, "--repeats", "0")
     assert (again["accepted"], again["duplicates"]) == (0, made["events"])
+    # Tenants that were not made are told, and the keys that there are stay.
+    kept = Path(keys).read_text()
+    more = ("--from", today, "--tenants", "40")
+    with pytest.raises(WrongUse, match="--prepare"):
+        generate(*more, "--url", url, "--keys", keys)
+    with pytest.raises(CommandError, match="taken"):
+        generate(*more, "--prepare", "--keys", keys)
+    assert Path(keys).read_text() == kept
 
 
 def test_reports_over_http(url: str, tmp_path: Path) -> None:

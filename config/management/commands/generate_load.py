@@ -146,7 +146,8 @@ class Command(SummitCommand):
     def _prepare(self, load: Load, options: dict[str, Any]) -> int:
         database.ensure_ready()
         made = 0
-        with Path(options["keys"]).open("w", encoding="utf-8") as keys:
+        # Keys that were written before are told nowhere else.
+        with Path(options["keys"]).open("a", encoding="utf-8") as keys:
             Path(options["keys"]).chmod(0o600)
             for chunk in _chunks(load):
                 now = clock.now()
@@ -193,16 +194,18 @@ class Command(SummitCommand):
             raise WrongUse("--url needs --keys, or --gateway.")
         with Path(options["keys"]).open(encoding="utf-8", newline="") as file:
             keys = {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}  # app and key
+        for app in (key for chunk in _chunks(load) for key in chunk):
+            if app not in keys:
+                raise WrongUse(
+                    f"{options['keys']} has no key of {app}: make the tenants with --prepare and the "
+                    "same options."
+                )
         lines = event_lines(
             events_of(load, zone=zone, messages=options["messages"], repeats=options["repeats"]),
             told=told,
         )
         return send(
-            (
-                _with_key(content, key=keys[app])
-                for app, content in event_bodies(lines)
-                if app in keys
-            ),
+            (_with_key(content, key=keys[app]) for app, content in event_bodies(lines)),
             url=options["url"],
             path="/api/v1/events",
             connections=options["connections"],
