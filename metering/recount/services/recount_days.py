@@ -15,8 +15,8 @@ from metering.rollup.queries import Span
 from tenants.scope import system_scope
 from work.connections import cursor
 
-_TENANTS_AT_A_TIME: Final = 1000
-_DAYS_AT_A_TIME: Final = 366
+_TENANTS_AT_A_TIME: Final = 5000
+_DAYS_AT_A_TIME: Final = 62
 """So many days of a tenant one statement counts anew; it bounds memory when years are caught up."""
 _LOOKED_BACK: Final = timedelta(days=3)
 """How far back the schedule looks for corrections. One that it misses is found when its day is billed."""
@@ -47,7 +47,7 @@ def recount_closed_days(
     progress: Callable[[], None] = lambda: None,
 ) -> Recounted:
     """Count anew all closed days that are new since the last time, and those corrected since; opens its
-    own scopes, one for some hundred tenants.
+    own scopes, one for some thousand tenants.
 
     Run twice, or by two at once, it counts nothing twice. `tenant_ids` None means all tenants.
     """
@@ -88,7 +88,7 @@ def recount_again(*, tenant_id: UUID, from_day: date, to_day: date, now: datetim
 
 
 def _spans_to_look_at(*, now: datetime, tenant_ids: Sequence[UUID] | None) -> list[Span]:
-    """Some hundred tenants with closed days that are new, or else days corrected of late."""
+    """Some thousand tenants with closed days that are new, or else days corrected of late."""
     with cursor() as execution:
         execution.execute(
             """
@@ -149,7 +149,7 @@ def _recount(spans: Sequence[Span], *, now: datetime) -> list[_Due]:
 
 
 def _due(spans: Sequence[Span], *, first: date | None) -> list[_Due]:
-    """Days that were closed since, the first year of them; and corrected days among the spans. `first` is
+    """Days that were closed since, the first two months of them; and corrected days among the spans. `first` is
     the first day whose events are all kept, if any are gone."""
     with cursor() as execution:
         execution.execute(
@@ -215,6 +215,10 @@ def _count(execution: Any, due: Sequence[_Due], *, first: date | None, now: date
         "tenants": plain_array(each.tenant_id for each in due),
         "from": plain_array(each.from_day for each in due),
         "to": plain_array(each.to_day for each in due),
+        # Of new days there is nothing that could be gone.
+        "again": plain_array(each.tenant_id for each in due if not each.is_new),
+        "again_from": plain_array(each.from_day for each in due if not each.is_new),
+        "again_to": plain_array(each.to_day for each in due if not each.is_new),
         "first": first,
         "now": now,
         **counting_parameters(known_meters().values()),
@@ -226,9 +230,12 @@ def _count(execution: Any, due: Sequence[_Due], *, first: date | None, now: date
               FROM unnest(%(tenants)s::uuid[], %(from)s::date[], %(to)s::date[])
                    AS due (tenant_id, from_day, to_day),
                    generate_series(from_day, to_day - 1, interval '1 day') AS day
-        ), {COUNTED_ANEW}, gone AS (
-            DELETE FROM metering_usage_recount kept USING asked
-             WHERE kept.tenant_id = asked.tenant_id AND kept.day = asked.day
+        ), {COUNTED_ANEW}, again AS (
+            SELECT * FROM unnest(%(again)s::uuid[], %(again_from)s::date[], %(again_to)s::date[])
+                       AS again (tenant_id, from_day, to_day)
+        ), gone AS (
+            DELETE FROM metering_usage_recount kept USING again
+             WHERE kept.tenant_id = again.tenant_id AND kept.day >= from_day AND kept.day < to_day
                AND NOT EXISTS (
                 SELECT 1 FROM counted_anew anew
                  WHERE (anew.tenant_id, anew.day, anew.app_id, anew.meter, anew.kind)
