@@ -239,7 +239,13 @@ def test_close_days_closes_and_says_how_many(tmp_path: Path) -> None:
     run("import_usage", written(tmp_path, "log.csv", rows(3000)), *COLUMNS, *SHANGHAI)
     status, document, _ = run("close_days", "--until", "2026-03-03", "--force")
     assert status == 0
-    assert document == {"until": "2026-03-03", "tenants": 1, "days": 2, "proofs": 2}
+    assert document == {
+        "until": "2026-03-03",
+        "tenants": 1,
+        "days": 2,
+        "held": 0,
+        "proofs": 2,
+    }
     assert run("close_days", "--until", "2026-03-03")[1]["days"] == 0
     # Late rows count, and the day stays closed.
     late = written(tmp_path, "late.csv", b"chat,late,2026-03-01T00:00:00Z,u99\n")
