@@ -91,20 +91,23 @@ class Programs:
             return subprocess.Popen(
                 command,
                 cwd=environment.CHECKOUT,
-                env=self._environment(),
+                env={
+                    **own_environment(self._home),
+                    "BROKER_URL": self._broker.url,
+                    "LOG_LEVEL": "WARNING",
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def _environment(self) -> Mapping[str, str]:
-        return {
-            **os.environ,
-            "SUMMIT_HOME": str(self._home),
-            "BROKER_URL": self._broker.url,
-            "LOG_LEVEL": "WARNING",
-        }
+
+def own_environment(home: Path) -> Mapping[str, str]:
+    """Ours below a state folder of its own, without servers that it may name: those are not to be killed."""
+    named = {"DATABASE_URL", "BROKER_URL"}
+    own = {name: value for name, value in os.environ.items() if name not in named}
+    return {**own, "SUMMIT_HOME": str(home)}
 
 
 @contextmanager

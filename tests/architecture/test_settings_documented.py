@@ -14,6 +14,7 @@ _ELSEWHERE = {
     "config/run.py": "hands its environment on",
     "config/supervision.py": "hands its environment on",
     "config/bench": "hands its environment on",
+    "config/capacity": "hands its environment on",
     "tenants/management/commands/create_user.py": "a password for one command, not on its command line",
 }
 

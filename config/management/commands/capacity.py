@@ -1,7 +1,6 @@
 """Bill many tenants while everything is killed, and prove that nothing shows."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from config import environment
+from config.capacity.programs import own_environment
 from work.commands import CommandFault, SummitCommand
 
 
@@ -46,7 +46,7 @@ class Command(SummitCommand):
                 *(str(tenants), str(blows), str(seed)),
             ],
             cwd=environment.CHECKOUT,
-            env=_environment(home),
+            env=own_environment(home),
             stdout=subprocess.PIPE,
             text=True,
             check=False,
@@ -62,12 +62,3 @@ class Command(SummitCommand):
             self.progress(f"The state folder: {home}")
         result = json.loads(done.stdout)
         self.emit(result, failed=not result["ok"])
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """Our own, without the servers that it may name: those are not to be killed."""
-    own = {name: value for name, value in os.environ.items() if name not in _SERVERS}
-    return {**own, "SUMMIT_HOME": str(home)}
-
-
-_SERVERS = ("DATABASE_URL", "BROKER_URL")
