@@ -50,7 +50,7 @@ COUNTED_ANEW: Final = """
                    meter text, aggregation text, identity text, by_value bool, in_utc bool,
                    types jsonb, filter jsonb, dimensions jsonb, from_day date, to_day date)
             ON types ? type
-         WHERE NOT EXISTS (SELECT FROM jsonb_each(filter) AS wanted
+         WHERE NOT EXISTS (SELECT 1 FROM jsonb_each(filter) AS wanted
                             WHERE NOT wanted.value ? coalesce(properties ->> wanted.key, ''))
     ), identities AS (
         SELECT tenant_id, app_id, meter, day, kept, count(*) AS value FROM (

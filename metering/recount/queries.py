@@ -133,7 +133,7 @@ def counted_twice(*, tenant_id: UUID, day: date) -> list[CountedTwice]:
                  WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND day = %(from)s
             ), known AS (
                 SELECT EXISTS (
-                    SELECT FROM metering_recounted_days
+                    SELECT 1 FROM metering_recounted_days
                      WHERE tenant_id = ANY (%(tenants)s::uuid[]) AND %(from)s < recounted_until
                        AND %(from)s >= coalesce(recounted_from, '-infinity')
                 ) AND (

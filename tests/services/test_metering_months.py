@@ -2,7 +2,7 @@
 
 import random
 import threading
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -151,9 +151,9 @@ def test_a_day_of_many_users_is_gathered_while_it_runs(monkeypatch: pytest.Monke
     # Only marks of the last minutes before it was gathered, and since, are looked at.
     with connections[OWNER].cursor() as execution:
         execution.execute(
-            "UPDATE metering_active_user SET marked_at = marked_at - interval '11 minutes'"
-            " WHERE (tenant_id, user_hash) NOT IN"
-            " (SELECT tenant_id, user_hash FROM metering_month_user)"
+            "UPDATE metering_active_user SET marked_at = %s WHERE (tenant_id, user_hash) NOT IN"
+            " (SELECT tenant_id, user_hash FROM metering_month_user)",
+            [datetime.now(UTC) - timedelta(minutes=11)],
         )
         assert execution.rowcount == 2 + 4
     assert sum(both(tenant)[0].values()) == 4

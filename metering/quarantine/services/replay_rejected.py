@@ -163,7 +163,7 @@ def _waiting(
                AND digest IS NOT NULL AND content IS NOT NULL
                AND (%(at)s::timestamptz IS NULL
                     OR (received_at, id) > (%(at)s::timestamptz, %(last)s::uuid))
-               AND NOT EXISTS (SELECT FROM metering_event_replay replay
+               AND NOT EXISTS (SELECT 1 FROM metering_event_replay replay
                                 WHERE replay.tenant_id = refused.tenant_id
                                   AND replay.rejected_id = refused.id)
              ORDER BY received_at, id LIMIT %(limit)s

@@ -138,7 +138,7 @@ def _recount(spans: Sequence[Span], *, now: datetime) -> list[_Due]:
             tenants,
         )
         execution.execute(
-            "SELECT FROM metering_recounted_days WHERE tenant_id = ANY (%(tenants)s::uuid[])"
+            "SELECT 1 FROM metering_recounted_days WHERE tenant_id = ANY (%(tenants)s::uuid[])"
             " ORDER BY tenant_id FOR UPDATE",
             tenants,
         )

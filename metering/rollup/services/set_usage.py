@@ -125,10 +125,10 @@ def _state(execution: Any, values: dict[str, Any], *, is_gauge: bool) -> None:
     """Keep what is said, with what the events of the day come to by now."""
     execution.execute(
         """
-        SELECT EXISTS (SELECT FROM metering_event_group
+        SELECT EXISTS (SELECT 1 FROM metering_event_group
                         WHERE tenant_id = %(tenant)s::uuid
                           AND day BETWEEN %(day)s::date - 1 AND %(day)s::date + 1)
-            OR EXISTS (SELECT FROM metering_event
+            OR EXISTS (SELECT 1 FROM metering_event
                         WHERE tenant_id = %(tenant)s::uuid AND app_id = %(app)s::uuid
                           AND day BETWEEN %(day)s::date - 1 AND %(day)s::date + 1)
         """,
