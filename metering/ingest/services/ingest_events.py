@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kernel.errors import NotFound
 from metering.ingest.domain.events import Refusal, UsageEvent, read_event
-from metering.ingest.queries import AppFacts, apps_by_key, tenant_facts
+from metering.ingest.queries import AppFacts, sender_facts
 from metering.ingest.services.admit import IngestResult, Submission, Teller, admit
 from metering.meters.queries import event_types_for
 
@@ -21,16 +21,19 @@ def ingest_events(
     not be decoded. Nothing is acknowledged before the caller's scope has committed. Without
     `check_age`, as for imports by staff, any time is taken. Raises NotFound `unknown_tenant`.
     """
-    tenant = tenant_facts(tenant_ids=[tenant_id]).get(tenant_id)
-    if tenant is None:
-        raise NotFound("unknown_tenant", "There is no such tenant.", field="tenant")
-    teller = Teller(tenant)
     types = event_types_for(each.get("type") for each in events if isinstance(each, Mapping))
     read = [
         event if isinstance(event, UsageEvent | Refusal) else read_event(event, types=types)
         for event in events
     ]
-    apps = apps_by_key(keys={each.subject for each in read if isinstance(each, UsageEvent)})
+    facts = sender_facts(
+        tenant_id=tenant_id,
+        app_keys={each.subject for each in read if isinstance(each, UsageEvent)},
+    )
+    if facts is None:
+        raise NotFound("unknown_tenant", "There is no such tenant.", field="tenant")
+    tenant, apps = facts
+    teller = Teller(tenant)
     return admit(
         submissions=[
             _submission(index, content=content, read=each, teller=teller, apps=apps)
@@ -54,8 +57,6 @@ def _submission(
         kept: Mapping[str, Any] | None = content if isinstance(content, Mapping) else None
         return Submission(index=index, teller=teller, refusal=read, content=kept)
     app = apps.get(read.subject)
-    # A cross-tenant scope shows all apps; another tenant's is as unknown as none.
-    own = app is not None and app.tenant_id == teller.tenant_id
     return Submission(
-        index=index, teller=teller, event=read, app_id=app.id if app is not None and own else None
+        index=index, teller=teller, event=read, app_id=None if app is None else app.id
     )
