@@ -7,6 +7,7 @@ threads for everything else. So is what all may hold in memory. What is beyond i
 and Retry-After before its body is read.
 """
 
+import gc
 import threading
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -24,6 +25,7 @@ MOST_OF_ALL: Final = 6
 """Requests of all together: fewer than those with a body that `ui.bodies` lets in."""
 MOST_BYTES: Final = 256 * 1024 * 1024
 """Bytes of inflated bodies that a process holds at once; what is read from them takes a few times as much."""
+_COLLECTED_EVERY_BYTES: Final = 64 * 1024 * 1024
 _USUAL_INFLATION: Final = 16
 _RETRY_SECONDS: Final = 1
 
@@ -44,6 +46,7 @@ class Intake:
         self._lock = threading.Lock()
         self._of: Counter[Hashable] = Counter()
         self._bytes = 0
+        self._bytes_since_collected = 0
 
     def refuse_if_full(self, who: Hashable) -> None:
         """Raise Unavailable `too_many_at_once` when `who` has its share already."""
@@ -79,6 +82,14 @@ class Intake:
                 self._of[who] -= 1
                 if not self._of[who]:
                     del self._of[who]
+                self._bytes_since_collected += size
+                is_due = self._bytes_since_collected >= _COLLECTED_EVERY_BYTES
+                if is_due:
+                    self._bytes_since_collected = 0
+            if is_due:
+                # A request and what middleware hangs on it refer to one another, so it goes with a collection
+                # only, and those come by the number of objects: few that hold large bodies would pile up.
+                gc.collect()
 
 
 def _too_many() -> Unavailable:

@@ -1,5 +1,6 @@
 """More than fits is refused before it takes memory, and one tenant's flood does not keep others waiting."""
 
+import gc
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -341,3 +343,22 @@ def test_bodies_that_never_come_keep_nobody_else_out(server: tuple[int, int]) ->
             break
         time.sleep(0.05)
     assert (status, answer["accepted"]) == (200, 1)
+
+
+def test_what_requests_leave_behind_goes_after_so_many_bytes() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    intake = Intake()
+    gc.disable()
+    try:
+        left = weakref.ref(Circle())
+        with intake.place("somebody", size=1):
+            pass
+        assert left() is not None
+        with intake.place("somebody", size=64 * 1024 * 1024):
+            pass
+        assert left() is None
+    finally:
+        gc.enable()
