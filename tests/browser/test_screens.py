@@ -17,7 +17,7 @@ from tests.browser.conftest import (
     invoice_of,
 )
 
-CONSOLE = {
+SALES = {
     "overview": "/console/",
     "tenants": "/console/tenants/",
     "tenant": "/console/tenants/acme/",
@@ -26,17 +26,6 @@ CONSOLE = {
     "nothing-to-change": "/console/tenants/filler-00/change/",
     "first-plan": "/console/tenants/filler-00/plan/",
     "plan-is-held": "/console/tenants/acme/plan/",
-    "balance": "/console/tenants/acme/balance/",
-    "balance-paid": "/console/tenants/acme/balance/?show=paid",
-    "no-balance": "/console/tenants/filler-00/balance/",
-    "grant": "/console/tenants/acme/balance/grant/",
-    "coupons": "/console/coupons/",
-    "new-coupon": "/console/coupons/new/",
-    "discounts": "/console/tenants/acme/discounts/",
-    "fapiao": "/console/fapiao/",
-    "tax-rates": "/console/tax-rates/",
-    "new-tax-rate": "/console/tax-rates/new/",
-    "tax-standing": "/console/tenants/acme/tax/",
     "long-names": "/console/tenants/?q=filler-00",
     "long-name": "/console/tenants/filler-00/",
     "plans": "/console/plans/",
@@ -48,6 +37,19 @@ CONSOLE = {
     "edit-long-plan": "/console/plan-editor/everything/",
     "compare-plans": "/console/plan-comparison/",
     "compare-versions": "/console/plan-comparison/?old=standard:1&new=everything:2&sample=real",
+}
+FINANCE = {
+    "balance": "/console/tenants/acme/balance/",
+    "balance-paid": "/console/tenants/acme/balance/?show=paid",
+    "no-balance": "/console/tenants/filler-00/balance/",
+    "grant": "/console/tenants/acme/balance/grant/",
+    "coupons": "/console/coupons/",
+    "new-coupon": "/console/coupons/new/",
+    "discounts": "/console/tenants/acme/discounts/",
+    "fapiao": "/console/fapiao/",
+    "tax-rates": "/console/tax-rates/",
+    "new-tax-rate": "/console/tax-rates/new/",
+    "tax-standing": "/console/tenants/acme/tax/",
     "invoices": "/console/invoices/",
     "invoice": "/console/invoices/{acme}/",
     "record-payment": "/console/invoices/{acme}/payment",
@@ -57,15 +59,17 @@ CONSOLE = {
     "accounting-months": "/console/accounting-months/",
     "accounting-month": "/console/accounting-months/2026-04/",
     "certificates": "/console/certificates/",
+    "corrections": "/console/corrections/",
+    "new-correction": "/console/corrections/new/",
+    "late-usage": "/console/late-usage/",
+}
+OPERATIONS = {
     "meters": "/console/meters/",
     "ingest": "/console/ingest/",
     "rejected-events": "/console/rejected/",
     "rejected-of-tenant": "/console/rejected/beta/",
     "gateways": "/console/gateways/",
     "raw-events": "/console/partitions/",
-    "corrections": "/console/corrections/",
-    "new-correction": "/console/corrections/new/",
-    "late-usage": "/console/late-usage/",
     "days": "/console/days/",
     "days-held": "/console/days/?state=held",
     "tenant-days": "/console/tenants/acme/days/?month=2026-03",
@@ -75,6 +79,7 @@ CONSOLE = {
     "new-run": "/console/runs/new/",
     "run": "/console/runs/{run}/",
 }
+CONSOLE = {**SALES, **FINANCE, **OPERATIONS}
 PORTAL = {
     "home": "/portal/acme/",
     "usage": "/portal/acme/usage/",
@@ -129,16 +134,20 @@ def faults_of(page: Page, path: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("theme", "language"), LOOKS)
+@pytest.mark.parametrize(
+    "screens", [SALES, FINANCE, OPERATIONS], ids=["sales", "finance", "operations"]
+)
 def test_console_screens(
     sign_in: SignIn,
     world: World,
     shot: Callable[[Page, str], None],
     theme: str,
     language: str,
+    screens: dict[str, str],
 ) -> None:
     page = sign_in(world.staff, theme=theme, language=language)
     faults: list[str] = []
-    for name, path in CONSOLE.items():
+    for name, path in screens.items():
         faults += faults_of(page, path)
         shot(page, f"console-{name}-{theme}-{language}")
     assert faults == []
