@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from kernel.array_literals import text_array
-from metering.ingest.stored import SORTS, events_of
+from metering.ingest.stored import SORTS, events_of, groups_of
 from metering.meters.domain import ACTIVE_USERS, Meter, Sort, counting_rules
 from metering.meters.queries import find_meter, find_meters
 from metering.rollup.queries import (
@@ -34,8 +34,9 @@ _PENDING: Final = f"""
     pending AS MATERIALIZED (
         SELECT tenant_id, id AS batch_id, received_at FROM metering_batch
          WHERE tenant_id = %(tenant)s::uuid AND rolled_up_at IS NULL
-    ), facts AS MATERIALIZED (
-        SELECT {FACTS} FROM {events_of("pending", condition=_OWN, within=_SINCE)} AS event
+    ), lying AS MATERIALIZED {groups_of("pending", within=f"{_OWN} AND {_SINCE}")},
+    facts AS MATERIALIZED (
+        SELECT {FACTS} FROM {events_of("pending", groups="lying", condition=_OWN)} AS event
     ), {RULES}, {COUNTED}, marked AS (
         SELECT DISTINCT tenant_id, app_id, meter, day, marked AS identity FROM counted
          WHERE aggregation = 'distinct' AND marked IS NOT NULL

@@ -13,7 +13,7 @@ from django.db import connections
 
 from kernel.errors import Invalid
 from metering.ingest.models import Batch
-from metering.ingest.stored import EVENTS, events_of
+from metering.ingest.stored import EVENTS, events_of, groups_of
 from metering.queries import recounted_usage, usage, usage_differences
 from metering.rollup.models import ActiveUser, DailyUsage
 from metering.services import close_days, rebuild_usage, roll_up, roll_up_pending, set_usage
@@ -187,24 +187,17 @@ def test_a_fold_looks_at_its_own_batches_alone() -> None:
     send(tenant.id, some_events(seed=1, size=500), check_age=False)
     roll_up_pending(now=NOW)
     send(tenant.id, [message("one more", "u-new")], now=NOW + timedelta(minutes=1))
+    counting = f"""
+        WITH claimed AS MATERIALIZED (
+            SELECT tenant_id, id AS batch_id, received_at FROM metering_batch
+             WHERE rolled_up_at IS NULL
+        ), lying AS MATERIALIZED {groups_of("claimed", within="true")}
+        SELECT count(*) FROM {events_of("claimed", groups="lying")} AS event
+        """
     with connections[OWNER].cursor() as execution:
-        execution.execute(
-            """
-            WITH claimed AS MATERIALIZED (
-                SELECT tenant_id, id AS batch_id, received_at FROM metering_batch
-                 WHERE rolled_up_at IS NULL
-            ) SELECT count(*) FROM """
-            + events_of("claimed")
-            + " AS event",
-            {"first": NOW, "last": NOW + timedelta(hours=1)},
-        )
+        execution.execute(counting)
         assert execution.fetchone() == (1,)
-        execution.execute(
-            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) WITH claimed AS MATERIALIZED ("
-            "SELECT tenant_id, id AS batch_id, received_at FROM metering_batch"
-            " WHERE rolled_up_at IS NULL) SELECT count(*) FROM " + events_of("claimed") + " AS e",
-            {"first": NOW, "last": NOW + timedelta(hours=1)},
-        )
+        execution.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {counting}")
         plan = "\n".join(line for (line,) in execution.fetchall())
     unfolded = [
         int(float(found)) for found in re.findall(r"Function Scan on own .*?rows=([\d.]+)", plan)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connections
 
 from kernel.array_literals import plain_array
-from metering.ingest.stored import SORTS, events_of
+from metering.ingest.stored import events_of, groups_of
 from metering.meters.domain import (
     ACTIVE_USERS,
     Aggregation,
@@ -38,19 +38,22 @@ _CLAIMED: Final = """
         SELECT * FROM unnest(%(tenants)s::uuid[], %(batches)s::uuid[], %(received)s::timestamptz[])
                    AS claimed (tenant_id, batch_id, received_at)
     )"""
+_LYING: Final = f"""
+    lying AS MATERIALIZED {groups_of("claimed", within="stored.received_at BETWEEN %(first)s AND %(last)s")}
+"""
+"""The claimed groups of events, as they lie."""
 _COUNTED_SORTS: Final = "(stored.type, stored.kind) IN (SELECT type, kind FROM rules)"
 _FACTS: Final = f"""
     facts AS MATERIALIZED (
-        SELECT {FACTS} FROM {events_of("claimed", condition=_COUNTED_SORTS)} AS event
+        SELECT {FACTS} FROM {events_of("claimed", groups="lying", condition=_COUNTED_SORTS)} AS event
     )"""  # noqa: S608  # nothing from outside
 
 _SIMPLE: Final = RULES.replace("%(rule_", "%(simple_").replace("rules AS", "simple AS", 1)
 _GROUPED: Final = """
     grouped AS NOT MATERIALIZED (
-        SELECT stored.tenant_id, stored.app_id, day, users, counts, meter, aggregation, kept
-          FROM claimed JOIN metering_event_group stored USING (tenant_id, received_at, batch_id)
-          JOIN simple USING (type, kind)
-         WHERE stored.received_at BETWEEN %(first)s AND %(last)s AND day >= from_day AND day < to_day
+        SELECT tenant_id, app_id, day, users, counts, meter, aggregation, kept
+          FROM lying JOIN simple USING (type, kind)
+         WHERE day >= from_day AND day < to_day
     )"""
 """Groups of events once for each simple rule that counts them, not unfolded; see `_is_simple`."""
 
@@ -339,9 +342,10 @@ def _fold(execution: Any, *, batches: Sequence[_Batch], now: datetime) -> None:
     }
     execution.execute(
         f"""
-        WITH {_CLAIMED}
-        SELECT DISTINCT type, kind
-          FROM claimed JOIN {SORTS} AS sort USING (tenant_id, received_at, batch_id)
+        WITH {_CLAIMED}, {_LYING}
+        SELECT type, kind FROM lying
+        UNION
+        SELECT type, kind FROM claimed JOIN metering_event USING (tenant_id, received_at, batch_id)
         """,  # noqa: S608  # nothing from outside
         claimed,
     )
@@ -391,7 +395,7 @@ def _fold_counts(
     """
     execution.execute(
         f"""
-        WITH {_CLAIMED}, {RULES}, {_FACTS}, {COUNTED}, {_SIMPLE}, {_GROUPED}, active AS (
+        WITH {_CLAIMED}, {_LYING}, {RULES}, {_FACTS}, {COUNTED}, {_SIMPLE}, {_GROUPED}, active AS (
             INSERT INTO metering_active_user (tenant_id, app_id, day, user_hash)
             SELECT tenant_id, app_id, day, uuid_send(user_hash) FROM (
                 SELECT DISTINCT tenant_id, app_id, day, user_hash FROM (
@@ -466,7 +470,7 @@ def _fold_readings(
     """
     execution.execute(
         f"""
-        WITH {_CLAIMED}, {RULES}, {_FACTS}, {COUNTED}, changes AS (
+        WITH {_CLAIMED}, {_LYING}, {RULES}, {_FACTS}, {COUNTED}, changes AS (
             INSERT INTO metering_reading AS stored (
                 tenant_id, app_id, meter, day, kind, value, occurred_at, received_at, batch_id,
                 position)
