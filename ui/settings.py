@@ -25,7 +25,7 @@ INSTALLED_APPS: Final = [
 MIDDLEWARE: Final = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "ui.bodies.leave_a_thread",
+    "tenants.api.bodies.leave_a_thread",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -22,7 +22,7 @@ from metering.ingest.domain import limits
 MOST_OF_ONE: Final = 4
 """Requests of one tenant (or gateway) that a process carries out at once; `make run` gives it 8 threads."""
 MOST_OF_ALL: Final = 6
-"""Requests of all together: fewer than those with a body that `ui.bodies` lets in."""
+"""Requests of all together: fewer than those with a body that `tenants.api.bodies` lets in."""
 MOST_BYTES: Final = 256 * 1024 * 1024
 """Bytes of inflated bodies that a process holds at once; what is read from them takes a few times as much."""
 _COLLECTED_EVERY_BYTES: Final = 64 * 1024 * 1024

@@ -96,6 +96,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "correction_id": str(run_id),
         "certificate_id": str(run_id),
         "account": "receivable",
+        "month": "2026-04",
         "currency": "CNY",
     }
 

@@ -26,11 +26,11 @@ from kernel.errors import Unavailable
 from metering.api.intake import MOST_OF_ALL, MOST_OF_ONE, Intake, size_of
 from metering.ingest.domain import limits
 from metering.services import roll_up_pending
+from tenants.api.bodies import MOST_AT_ONCE, MOST_OF_ONE_KEY
 from tenants.scope import system_scope
 from tenants.services.api_keys import create_api_key
 from tests.factories import a_tenant
 from tests.services.metering_world import message, stored_usage
-from ui.bodies import MOST_AT_ONCE
 from work.connections import cursor
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -74,7 +74,7 @@ def test_all_together_leave_threads_for_everything_else() -> None:
         assert code_of(intake, "c") == "overloaded"
         assert code_of(intake, "a") == "too_many_at_once"
     assert code_of(intake, "c") == "in"
-    assert MOST_OF_ONE < MOST_OF_ALL < MOST_AT_ONCE < THREADS
+    assert MOST_OF_ONE < MOST_OF_ONE_KEY < MOST_OF_ALL < MOST_AT_ONCE < THREADS
 
 
 def test_a_place_is_given_back_when_the_request_fails() -> None:
