@@ -159,6 +159,11 @@ class TestBlue:
         issued(second)
         assert ask_platform(fapiao_id=first, now=NOW) is FapiaoState.FAILED
 
+    def test_without_a_platform_none_can_be_asked_for(self, invoice: Invoice) -> None:
+        assert code_of(ask_for, invoice) == "fapiao_off"
+        with system_scope(purpose="test"):
+            assert not Fapiao.objects.exists()
+
     def test_there_is_one_for_an_amount(self, platform: StandIn, invoice: Invoice) -> None:
         ask_for(invoice)
         assert code_of(ask_for, invoice) == "fapiao_exists"

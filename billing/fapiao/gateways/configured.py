@@ -12,10 +12,15 @@ def fapiao_are_issued() -> bool:
     return bool(settings.FAPIAO_API_BASE)
 
 
-def tax_platform() -> TaxPlatform:
-    """The configured platform. Raises Unavailable `fapiao_off` without an address."""
+def refuse_unless_issued() -> None:
+    """Raises Unavailable `fapiao_off` where no platform is set up."""
     if not fapiao_are_issued():
         raise Unavailable(
             "fapiao_off", "Fapiao can't be issued here yet: FAPIAO_API_BASE is not set."
         )
+
+
+def tax_platform() -> TaxPlatform:
+    """The configured platform. Raises Unavailable `fapiao_off` without an address."""
+    refuse_unless_issued()
     return HttpTaxPlatform(api_base=settings.FAPIAO_API_BASE, api_key=settings.FAPIAO_API_KEY)

@@ -11,6 +11,7 @@ from billing.fapiao.domain.composing import CNY, fapiao_lines
 from billing.fapiao.domain.content import FapiaoContent, FapiaoSeller, FapiaoTitle
 from billing.fapiao.domain.states import LIVING, BuyerType, FapiaoColor, FapiaoKind
 from billing.fapiao.domain.validation import refuse_faults
+from billing.fapiao.gateways.configured import refuse_unless_issued
 from billing.fapiao.models import Fapiao, FapiaoBuyer
 from billing.fapiao.services.ask_platform import ask_later
 from billing.invoicing.domain import InvoiceStatus
@@ -103,7 +104,8 @@ def fapiao_title(*, tenant_id: UUID) -> FapiaoTitle | None:
 
 def store_request(row: Fapiao, *, now: datetime) -> UUID:
     """Store a request, let a job ask the platform, and note who asked. Raises Conflict `fapiao_exists`
-    where the amount is asked for already."""
+    where the amount is asked for already, Unavailable `fapiao_off` where no platform is set up."""
+    refuse_unless_issued()
     try:
         with transaction.atomic(using=current_alias()):
             row.save(force_insert=True)
