@@ -39,20 +39,20 @@ from metering.recount.queries import (
     recounted_usage,
     usage_differences,
 )
-from metering.rollup.present import present_usage, present_users
-from metering.rollup.queries import (
+from metering.rollup.corrected import (
     CorrectionRow,
-    DifferentUsers,
-    Span,
-    UsageRow,
-    UserDays,
-    closed_until,
     correction_counts,
     corrections,
-    different_users,
-    previewed_usage,
-    tenants_by_usage,
     tenants_with_corrections,
+)
+from metering.rollup.from_events import previewed_usage
+from metering.rollup.identities import DifferentUsers, UserDays, different_users
+from metering.rollup.present import present_usage, present_users
+from metering.rollup.queries import (
+    Span,
+    UsageRow,
+    closed_until,
+    tenants_by_usage,
     usage,
     usage_of_spans,
     usage_series,

@@ -28,8 +28,9 @@ from metering.days.queries import (
 from metering.days.shown_periods import PeriodLength, ShownPeriod, offered_periods
 from metering.meters.domain import Meter
 from metering.meters.queries import find_meter
+from metering.rollup.from_events import usage_in_windows
 from metering.rollup.present import present_usage
-from metering.rollup.queries import closed_until, usage, usage_in_windows
+from metering.rollup.queries import closed_until, usage
 
 _GRANULARITIES: Final = {
     PeriodLength.DAY: Granularity.HOUR,

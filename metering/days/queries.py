@@ -17,13 +17,9 @@ from kernel.period import local_day, local_midnight
 from metering.days.models import DayClose
 from metering.meters.domain import Aggregation, refuse_unknown_dimensions
 from metering.meters.queries import find_meter
+from metering.rollup.from_events import usage_in_windows
 from metering.rollup.months import month_identities
-from metering.rollup.queries import (
-    WindowValue,
-    closed_until,
-    usage,
-    usage_in_windows,
-)
+from metering.rollup.queries import WindowValue, closed_until, usage
 from tenants.models import App
 from work.connections import cursor
 

@@ -10,7 +10,8 @@ from uuid import UUID
 from kernel.array_literals import plain_array
 from metering.meters.domain import ACTIVE_USERS
 from metering.meters.queries import find_meter
-from metering.rollup.queries import WindowValue, distinct_identities
+from metering.rollup.identities import distinct_identities
+from metering.rollup.queries import WindowValue
 from work.connections import cursor
 
 DAY_VALUES: Final = """

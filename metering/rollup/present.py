@@ -16,15 +16,8 @@ from kernel.array_literals import text_array
 from metering.ingest.stored import SORTS, events_of, groups_of
 from metering.meters.domain import ACTIVE_USERS, Meter, Sort, counting_rules
 from metering.meters.queries import find_meter, find_meters
-from metering.rollup.queries import (
-    UsageRow,
-    UsageSeries,
-    UserDays,
-    different_users,
-    rows_of,
-    usage,
-    with_borrowed,
-)
+from metering.rollup.identities import UserDays, different_users
+from metering.rollup.queries import UsageRow, UsageSeries, rows_of, usage, with_borrowed
 from metering.rollup.rules import COUNTED, FACTS, RULES, SUMS, rule_parameters
 from work.connections import cursor
 

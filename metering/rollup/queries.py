@@ -1,27 +1,19 @@
-"""What roll-up keeps, read set-based: daily usage with its corrections, hours, months."""
+"""What roll-up keeps, read set-based: daily usage with its corrections, and how far days are closed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
 from kernel.array_literals import plain_array, text_array
 from kernel.decimals import exact_sum, trimmed
-from kernel.errors import Invalid
-from metering.ingest.stored import EVENTS, SORTS
 from metering.meters.domain import (
-    ACTIVE_USERS,
-    Aggregation,
     Meter,
-    Sort,
-    counting_rules,
 )
 from metering.meters.queries import find_meter, find_meters
 from metering.rollup.models import Watermark
-from metering.rollup.rules import COUNTED, FACTS, RECOUNTED, RULES, rule_parameters
 from work.connections import cursor
 
 
@@ -50,16 +42,6 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserDays:
-    """Days of a tenant whose different users (of a distinct meter) count: from each first one to each
-    last one, which is excluded; no day twice."""
-
-    tenant_id: UUID
-    meter: str
-    stretches: tuple[tuple[date, date], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageSeries:
     """The daily usage of one app, meter and combination of dimensions, by day."""
 
@@ -68,33 +50,6 @@ class UsageSeries:
     meter: str
     kind: str
     values: Mapping[date, Decimal]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DifferentUsers:
-    """The different identities of an app (None: of all the tenant's apps) in all the days together.
-
-    `users` is None where a day's value is not the number of its marks, because it was set outright:
-    then who was there is not known.
-    """
-
-    days: UserDays
-    app_id: UUID | None
-    users: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorrectionRow:
-    """A change of a closed day."""
-
-    tenant_id: UUID
-    app_id: UUID
-    meter: str
-    kind: str
-    day: date
-    delta: Decimal
-    recorded_at: datetime
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,80 +231,6 @@ def tenants_by_usage(*, meter: str, from_day: date, to_day: date, parts: int) ->
         return [tenant_id for (tenant_id,) in execution.fetchall()]
 
 
-def corrections(
-    *, tenant_ids: Sequence[UUID], recorded_from: datetime, recorded_to: datetime
-) -> list[CorrectionRow]:
-    """The changes of closed days that were recorded in ``[recorded_from, recorded_to)``."""
-    if not tenant_ids:
-        return []
-    with cursor() as execution:
-        execution.execute(
-            """
-            SELECT tenant_id, app_id, meter, kind, day, trim_scale(delta), recorded_at, reason
-              FROM metering_correction
-             WHERE tenant_id = ANY (%s::uuid[]) AND recorded_at >= %s AND recorded_at < %s
-             ORDER BY tenant_id, app_id, meter, day, kind, recorded_at, id
-            """,
-            [plain_array(tenant_ids), recorded_from, recorded_to],
-        )
-        return [
-            CorrectionRow(
-                tenant_id=tenant_id,
-                app_id=app_id,
-                meter=meter,
-                kind=kind,
-                day=day,
-                delta=delta,
-                recorded_at=recorded_at,
-                reason=reason,
-            )
-            for tenant_id, app_id, meter, kind, day, delta, recorded_at, reason in execution.fetchall()
-        ]
-
-
-def tenants_with_corrections(*, tenant_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of the tenants have a correction of any day."""
-    if not tenant_ids:
-        return set()
-    with cursor() as execution:
-        execution.execute(
-            """
-            SELECT DISTINCT tenant_id FROM metering_correction WHERE tenant_id = ANY (%s::uuid[])
-            """,
-            [plain_array(sorted(set(tenant_ids)))],
-        )
-        return {tenant_id for (tenant_id,) in execution.fetchall()}
-
-
-def correction_counts(*, spans: Sequence[Span]) -> list[int]:
-    """How many corrections each span has, in the order of the spans.
-
-    Corrections are never changed or removed, so the count only grows: who keeps the count that was
-    read before the usage can tell later, by the count alone and whatever clocks said, that the usage
-    may have changed since.
-    """
-    if not spans:
-        return []
-    with cursor() as execution:
-        execution.execute(
-            """
-            SELECT asked.place, count(*)
-              FROM unnest(%(tenants)s::uuid[], %(from)s::date[], %(to)s::date[])
-                   WITH ORDINALITY AS asked (tenant_id, from_day, to_day, place)
-              JOIN metering_correction c ON c.tenant_id = asked.tenant_id
-                   AND c.day >= asked.from_day AND c.day < asked.to_day
-             GROUP BY asked.place
-            """,
-            {
-                "tenants": plain_array(span.tenant_id for span in spans),
-                "from": plain_array(span.from_day for span in spans),
-                "to": plain_array(span.to_day for span in spans),
-            },
-        )
-        counts = dict(execution.fetchall())
-    return [counts.get(place, 0) for place in range(1, len(spans) + 1)]
-
-
 def closed_until(*, tenant_ids: Sequence[UUID]) -> dict[UUID, date]:
     """For each tenant with closed days, the first day that is still open."""
     rows = Watermark.objects.filter(tenant_id__in=list(tenant_ids), closed_until__isnull=False)
@@ -370,255 +251,3 @@ def tenants_with_days(
     if after is not None:
         found = found.filter(tenant_id__gt=after)
     return list(found.values_list("tenant_id", flat=True)[:limit])
-
-
-def usage_in_windows(
-    *,
-    tenant_id: UUID,
-    app_ids: Sequence[UUID],
-    meter: str,
-    bounds: Sequence[datetime],
-    from_day: date,
-    to_day: date,
-) -> list[WindowValue]:
-    """The quantity in each window between two neighbouring `bounds` (instants, ascending).
-
-    Counted from the events themselves, so for display of some days, not for billing. The bounds lie
-    within the local days from `from_day` to `to_day`, which is excluded. Empty windows are left out.
-    Raises Invalid `unknown_meter`.
-    """
-    rule = find_meter(meter)
-    sorts = event_sorts(tenant_ids=[tenant_id], app_ids=app_ids, from_day=from_day, to_day=to_day)
-    known = [find_meter(rule.marks)]
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            WITH facts AS MATERIALIZED (
-                SELECT {FACTS} FROM {EVENTS} AS event
-                 WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
-                   AND day >= %(from)s AND day < %(to)s
-                   AND occurred_at >= %(first)s AND occurred_at < %(last)s
-            ), {RULES}, {COUNTED}, placed AS (
-                SELECT *, width_bucket(occurred_at, %(bounds)s::timestamptz[]) AS place
-                  FROM counted
-            ), parts AS (
-                SELECT app_id, place, kind, {_WINDOW_VALUE[rule.aggregation]} AS value
-                  FROM placed GROUP BY app_id, place, kind
-            )
-            SELECT app_id, place, kind, trim_scale(value::numeric) FROM parts
-             WHERE value IS NOT NULL ORDER BY app_id, place, kind
-            """,  # noqa: S608  # nothing from outside
-            {
-                **rule_parameters(counting_rules(meters=known, sorts=sorts)),
-                "bounds": plain_array(bound.isoformat() for bound in bounds),
-                "tenant": str(tenant_id),
-                "apps": plain_array(app_ids),
-                "from": from_day,
-                "to": to_day,
-                "first": bounds[0],
-                "last": bounds[-1],
-            },
-        )
-        return [
-            WindowValue(app_id=app_id, window=place - 1, kind=kind, value=Decimal(value))
-            for app_id, place, kind, value in execution.fetchall()
-        ]
-
-
-_MARKS: Final = """
-                SELECT tenant_id, app_id, %(active_users)s AS meter, day, user_hash AS identity
-                  FROM metering_active_user
-                UNION ALL
-                SELECT tenant_id, app_id, meter, day, identity FROM metering_mark"""
-"""All marks, of daily active users and of other distinct meters."""
-
-
-def distinct_identities(
-    *, tenant_id: UUID, app_ids: Sequence[UUID], meter: str, bounds: Sequence[date]
-) -> list[WindowValue]:
-    """The distinct identities of each app between two neighbouring `bounds` (days, ascending)."""
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            SELECT app_id, width_bucket(day, %(bounds)s::date[]), count(DISTINCT identity)
-              FROM ({_MARKS}) AS marks
-             WHERE tenant_id = %(tenant)s::uuid AND app_id = ANY (%(apps)s::uuid[])
-               AND meter = %(meter)s AND day >= %(first)s AND day < %(last)s
-             GROUP BY 1, 2 ORDER BY 1, 2
-            """,  # noqa: S608  # nothing from outside
-            {
-                "active_users": ACTIVE_USERS,
-                "meter": find_meter(meter).marks,
-                "bounds": plain_array(bounds),
-                "tenant": str(tenant_id),
-                "apps": plain_array(app_ids),
-                "first": bounds[0],
-                "last": bounds[-1],
-            },
-        )
-        return [
-            WindowValue(app_id=app_id, window=window - 1, value=Decimal(value))
-            for app_id, window, value in execution.fetchall()
-        ]
-
-
-def event_sorts(
-    *,
-    tenant_ids: Sequence[UUID] | None,
-    from_day: date,
-    to_day: date,
-    app_ids: Sequence[UUID] | None = None,
-) -> list[Sort]:
-    """The sorts of events of these tenants (None: all) and local days, and of one day to both sides,
-    into which the days of a meter in UTC reach."""
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            SELECT DISTINCT type, kind FROM {SORTS} AS sort
-             WHERE (%(tenants)s::uuid[] IS NULL OR tenant_id = ANY (%(tenants)s::uuid[]))
-               AND (%(apps)s::uuid[] IS NULL OR app_id = ANY (%(apps)s::uuid[]))
-               AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
-            """,  # noqa: S608  # nothing from outside
-            {
-                "tenants": None if tenant_ids is None else plain_array(tenant_ids),
-                "apps": None if app_ids is None else plain_array(app_ids),
-                "from": from_day,
-                "to": to_day,
-            },
-        )
-        return [Sort(*row) for row in execution.fetchall()]
-
-
-def different_users(*, asked: Sequence[UserDays]) -> list[DifferentUsers]:
-    """The different identities of each app and of the whole tenant, for all that is asked at once.
-
-    Counted from the marks, whose number on each day must be the daily usage, corrections included.
-    Apps without usage are left out. Raises Invalid `unknown_meter`.
-    """
-    rows = [
-        (place, each.tenant_id, meter, first, end)
-        for place, (each, meter) in enumerate(
-            zip(asked, find_meters(each.meter for each in asked), strict=True)
-        )
-        for first, end in each.stretches
-    ]
-    if not rows:
-        return []
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            WITH asked AS MATERIALIZED (
-                SELECT * FROM unnest(
-                    %(places)s::int[], %(tenants)s::uuid[], %(meters)s::text[], %(marks)s::text[],
-                    %(from)s::date[], %(to)s::date[]
-                ) AS asked (n, tenant_id, meter, marked_as, from_day, to_day)
-            ), marked AS NOT MATERIALIZED (
-                SELECT n, app_id, day, identity
-                  FROM asked JOIN ({_MARKS}) AS marks
-                    ON marks.tenant_id = asked.tenant_id AND marks.meter = marked_as
-                   AND day >= from_day AND day < to_day
-            ), identities AS MATERIALIZED (
-                SELECT n, app_id, identity FROM marked GROUP BY n, app_id, identity
-            ), by_day AS (
-                SELECT n, app_id, day, count(*) AS marks FROM marked GROUP BY n, app_id, day
-            ), stored AS (
-                -- What was set for the meter itself goes before what it borrows.
-                SELECT DISTINCT ON (n, app_id, day) n, app_id, day, value FROM (
-                    SELECT n, app_id, day, part.meter = asked.meter AS is_own, sum(value) AS value
-                      FROM asked JOIN (
-                        SELECT tenant_id, app_id, meter, day, value FROM metering_daily_usage
-                        UNION ALL
-                        SELECT tenant_id, app_id, meter, day, delta FROM metering_correction
-                      ) AS part
-                        ON part.tenant_id = asked.tenant_id
-                       AND part.meter IN (asked.meter, asked.marked_as)
-                       AND day >= from_day AND day < to_day
-                     GROUP BY n, app_id, day, is_own
-                ) AS parts ORDER BY n, app_id, day, is_own DESC
-            ), amiss AS MATERIALIZED (
-                SELECT DISTINCT n, app_id FROM stored FULL JOIN by_day USING (n, app_id, day)
-                 WHERE coalesce(value, 0) <> coalesce(marks, 0)
-            ), by_app AS (
-                SELECT n, app_id, count(*) AS users FROM identities GROUP BY n, app_id
-            ), of_tenant AS (
-                SELECT n, count(DISTINCT identity) AS users FROM identities GROUP BY n
-            )
-            SELECT n, app_id, CASE WHEN amiss.n IS NULL THEN users END
-              FROM by_app FULL JOIN amiss USING (n, app_id)
-            UNION ALL
-            SELECT n, NULL, CASE WHEN unknown.n IS NULL THEN users END
-              FROM of_tenant FULL JOIN (SELECT DISTINCT n FROM amiss) AS unknown USING (n)
-            """,  # noqa: S608  # nothing from outside
-            {
-                "active_users": ACTIVE_USERS,
-                "places": plain_array(row[0] for row in rows),
-                "tenants": plain_array(row[1] for row in rows),
-                "meters": text_array(row[2].key for row in rows),
-                "marks": text_array(row[2].marks for row in rows),
-                "from": plain_array(row[3] for row in rows),
-                "to": plain_array(row[4] for row in rows),
-            },
-        )
-        return [
-            DifferentUsers(days=asked[place], app_id=app_id, users=users)
-            for place, app_id, users in execution.fetchall()
-        ]
-
-
-_WINDOW_VALUE: Final = {
-    Aggregation.COUNT: "count(*)",
-    Aggregation.SUM: "sum(quantity)",
-    Aggregation.DISTINCT: "nullif(count(DISTINCT marked), 0)",
-    Aggregation.MAX: "max(value)",
-    Aggregation.LATEST: "(array_agg(value ORDER BY occurred_at DESC, received_at DESC,"
-    " batch_id DESC, position DESC) FILTER (WHERE value IS NOT NULL))[1]",
-}
-
-
-MOST_PREVIEWED_DAYS: Final = 92
-
-
-def previewed_usage(
-    *, meter: Meter, tenant_id: UUID, app_id: UUID, from_day: date, to_day: date
-) -> list[UsageRow]:
-    """What a meter would have counted of an app's stored events, by day and combination of
-    dimensions, `to_day` excluded; whether it is stored or only a definition, and from whatever day
-    it counts.
-
-    Raises Invalid `end_before_start`, `range_too_long`.
-    """
-    if to_day <= from_day:
-        raise Invalid("end_before_start", "to must be a later day than from.", field="to")
-    if (to_day - from_day).days > MOST_PREVIEWED_DAYS:
-        raise Invalid(
-            "range_too_long",
-            f"A preview shows at most {MOST_PREVIEWED_DAYS} days; ask for fewer.",
-            field="to",
-        )
-    latest = replace(meter, versions=(replace(meter.versions[-1], starts_on=None),), marked_as="")
-    sorts = event_sorts(tenant_ids=[tenant_id], app_ids=[app_id], from_day=from_day, to_day=to_day)
-    with cursor() as execution:
-        execution.execute(
-            f"""
-            WITH facts AS MATERIALIZED (
-                SELECT {FACTS} FROM {EVENTS} AS event
-                 WHERE tenant_id = %(tenant)s::uuid AND app_id = %(app)s::uuid
-                   AND day >= %(from)s::date - 1 AND day < %(to)s::date + 1
-            ), {RULES}, {COUNTED}
-            SELECT tenant_id, app_id, meter, kind, day, trim_scale(value)
-              FROM ({RECOUNTED}) AS recounted
-             WHERE day >= %(from)s AND day < %(to)s
-             ORDER BY day, kind
-            """,  # noqa: S608  # nothing from outside
-            {
-                "tenant": str(tenant_id),
-                "app": str(app_id),
-                "from": from_day,
-                "to": to_day,
-                **rule_parameters(counting_rules(meters=[latest], sorts=sorts)),
-            },
-        )
-        return [
-            UsageRow(tenant_id=tenant, app_id=app, meter=key, kind=kind, day=day, value=value)
-            for tenant, app, key, kind, day, value in execution.fetchall()
-        ]

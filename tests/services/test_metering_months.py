@@ -11,8 +11,8 @@ import pytest
 from django.db import connections
 
 from metering.queries import Granularity, shown_apps, usage_shown
+from metering.rollup.identities import distinct_identities
 from metering.rollup.months import month_identities
-from metering.rollup.queries import distinct_identities
 from metering.rollup.services import gather_months as gather_months_service
 from metering.rollup.services.gather_months import gather_lately, gather_months
 from metering.services import close_days, rebuild_usage, roll_up_pending, set_usage

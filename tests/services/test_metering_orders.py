@@ -8,8 +8,8 @@ import pytest
 
 from metering.meters.services.load_meters import load_meters
 from metering.queries import changed_closed_days, usage_differences
+from metering.rollup.identities import distinct_identities
 from metering.rollup.months import month_identities
-from metering.rollup.queries import distinct_identities
 from metering.rollup.services.gather_months import gather_months
 from metering.services import Rebuilt, close_days, rebuild_usage, roll_up_pending
 from tenants.scope import system_scope

@@ -13,8 +13,8 @@ from metering.meters.queries import known_meters
 from metering.recount.counting import COUNTED_ANEW, counting_parameters
 from metering.recount.services.recount_days import recount_again
 from metering.retention.queries import first_recountable_day
+from metering.rollup.from_events import event_sorts
 from metering.rollup.months import month_after
-from metering.rollup.queries import event_sorts
 from metering.rollup.rules import COUNTED, FACTS, RULES, rule_parameters
 from metering.rollup.services.roll_up import roll_up
 from work.connections import cursor
