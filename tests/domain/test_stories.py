@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from billing.scenarios.domain import StepFault, Subscribe, read_story
+from billing.scenarios.domain.reading import read_story
+from billing.scenarios.domain.steps import StepFault, Subscribe
 
 STEPS: dict[str, dict[str, Any]] = {
     "create_tenant": {"tenant": "acme", "apps": ["chat"]},

@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from billing.management.commands.load_plans import read_json
-from billing.scenarios.domain import StepFault, read_story
+from billing.scenarios.domain.reading import read_story
+from billing.scenarios.domain.steps import StepFault
 from billing.scenarios.services.play_story import play_story
 from work.commands import SummitCommand
 

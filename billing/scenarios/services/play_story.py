@@ -34,7 +34,7 @@ from billing.payments.services.expire_balances import expire_balances
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_issued_from_balance
 from billing.rating.adjustments.tax import TaxRounding
-from billing.scenarios.domain import (
+from billing.scenarios.domain.steps import (
     Action,
     Advance,
     AgreeDiscount,
