@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 
 from billing.invoicing.listings import OVERDUE, invoice_rows, receivables
-from billing.invoicing.services.preview_next_invoice import preview_next_invoice
+from billing.invoicing.services.preview_next_invoice import preview_next_invoices
 from billing.subscriptions.queries import subscriptions_of
 from kernel import clock
 from kernel.period import Period, local_day
@@ -69,7 +69,8 @@ def home(request: HttpRequest, here: Here) -> HttpResponse:
     )
     today = local_day(now, zone_named(profile.timezone))
     subscription, period = running[0] if running else (None, None)
-    upcoming = preview_next_invoice(tenant_id=here.tenant_id, now=now) if sees_invoices else None
+    upcoming = preview_next_invoices(tenant_id=here.tenant_id, now=now) if sees_invoices else ()
+    language = get_language() or "en"
     return page(
         request,
         here,
@@ -79,13 +80,19 @@ def home(request: HttpRequest, here: Here) -> HttpResponse:
         now=now,
         status_code=profile.status.value,
         subscription=subscription,
-        plan=plan_name(subscription.document, language=get_language() or "en")
-        if subscription
-        else "",
+        running=[
+            (each, plan_name(each.document, language=language), runs) for each, runs in running
+        ],
         period=period,
         used=_used(here.tenant_id, period=period, today=today, zone=profile.timezone),
-        upcoming=upcoming,
-        lines=[shown_line(line) for line in upcoming.lines] if upcoming else [],
+        upcoming=[
+            (
+                each,
+                plan_name(each.plan_document, language=language),
+                [shown_line(line) for line in each.lines],
+            )
+            for each in upcoming
+        ],
         unpaid=unpaid.rows if sees_invoices else (),
         overdue=[row for row in unpaid.rows if row.state == OVERDUE] if sees_invoices else [],
         receivables=receivables(now=now, tenant_id=here.tenant_id) if sees_invoices else (),

@@ -1,9 +1,9 @@
 """The plan: what was agreed, in which period the tenant is, and what happens next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
@@ -13,6 +13,7 @@ from billing.estimates.queries import HeldNow, UsedMonth, held_now, used_months
 from billing.invoicing.discounts_taken import discounts_taken
 from billing.rating.terms import PlanTerms
 from billing.subscriptions.queries import (
+    SubscriptionRow,
     newest_changes,
     plans_offered,
     subscriptions_of,
@@ -20,7 +21,7 @@ from billing.subscriptions.queries import (
 from kernel import clock
 from kernel.decimals import Exact
 from kernel.money import Money
-from kernel.period import local_day
+from kernel.period import Period, local_day
 from kernel.zones import zone_named
 from portal.access import Here, member_page
 from portal.frame import page
@@ -37,29 +38,19 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
     """Each subscription with the wording that it holds."""
     now = clock.now()
     subscriptions = subscriptions_of(tenant_id=here.tenant_id)
-    held = held_now(tenant_id=here.tenant_id, now=now)
-    applied = held.applied if held is not None else None
+    held = {each.subscription_id: each for each in held_now(tenant_id=here.tenant_id, now=now)}
     here_zone = zone_named(subscriptions[0].timezone if subscriptions else "UTC")
+    month = used_months(tenant_ids=[here.tenant_id], now=now)[0] if held else None
     return page(
         request,
         here,
         "portal/plan.html",
         place="plan",
         subscriptions=[
-            (
-                each,
-                plan_sheet(
-                    applied.document
-                    if applied is not None and applied.subscription_id == each.id
-                    else each.document
-                ),
-                each.period_at(now),
-            )
-            for each in subscriptions
+            _shown(here, each, held.get(each.id), month, now=now) for each in subscriptions
         ],
-        agreed=applied.overrides if applied is not None else (),
-        **_others(here, held, now=now),
-        held=held,
+        held=list(held.values()),
+        month=month,
         discounts=[
             (each, gives_text(each.held.terms, language=get_language() or "en"))
             for each in discounts_taken(tenant_id=here.tenant_id, today=local_day(now, here_zone))
@@ -84,16 +75,53 @@ class Offer:
     difference: Money | None
 
 
-def _others(here: Here, held: HeldNow | None, *, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSubscription:
+    """A subscription with its wording; of one that runs what is held of it and what could be held
+    instead."""
+
+    row: SubscriptionRow
+    sheet: PlanSheet
+    period: Period | None
+    held: HeldNow | None
+    held_cost: Money | None
+    offers: Sequence[Offer]
+
+
+def _shown(
+    here: Here,
+    row: SubscriptionRow,
+    held: HeldNow | None,
+    month: UsedMonth | None,
+    *,
+    now: datetime,
+) -> ShownSubscription:
+    document = row.document if held is None else held.applied.document
+    held_cost: Money | None = None
+    offers: Sequence[Offer] = ()
+    if held is not None and month is not None:
+        held_cost = _month_cost(month, held.terms, held.version, held=held.quantities)
+        offers = _others(here, held, month, held_cost, now=now)
+    return ShownSubscription(
+        row=row,
+        sheet=plan_sheet(document),
+        period=row.period_at(now),
+        held=held,
+        held_cost=held_cost,
+        offers=offers,
+    )
+
+
+def _others(
+    here: Here, held: HeldNow, month: UsedMonth, held_cost: Money | None, *, now: datetime
+) -> tuple[Offer, ...]:
     """The other plans on offer beside the running one, each rated with the last full month."""
-    if held is None:
-        return {}
-    [month] = used_months(tenant_ids=[here.tenant_id], now=now)
-    held_cost = _month_cost(month, held.terms, held.version, held=held.quantities)
     offers = []
     for version in plans_offered(tenant_id=here.tenant_id, day=held.day, limit=MOST_OFFERS):
         is_held = (version.plan_key, version.number) == (held.terms.key, held.version)
         if is_held or version.terms.currency != held.terms.currency:
+            continue
+        if not held.may_take(version.terms, now=now):
             continue
         cost = _month_cost(month, version.terms, version.number)
         offers.append(
@@ -104,13 +132,7 @@ def _others(here: Here, held: HeldNow | None, *, now: datetime) -> dict[str, Any
                 difference=cost - held_cost if cost is not None and held_cost is not None else None,
             )
         )
-    return {
-        "offers": offers,
-        "held_cost": held_cost,
-        "month": month.period,
-        "month_zone": month.zone.key,
-        "month_days": month.days_with_usage,
-    }
+    return tuple(offers)
 
 
 def _month_cost(

@@ -40,6 +40,12 @@ _TEXTS: Final[Mapping[int, str | Promise]] = {
 
 _MESSAGES: Final[dict[str, str | Promise]] = {
     "csrf_failed": _("The form had expired. Go back, reload the page and send it again."),
+    "already_subscribed": _("The tenant holds this plan already; change that one."),
+    "meter_priced_twice": _(
+        "What %(meter)s counts is priced by the plan %(plan)s already, which the tenant holds "
+        "(%(subscription)s)."
+    ),
+    "several_subscriptions": _("Several plans are held: %(plans)s. Choose one of them."),
     "amount_not_positive": _("Give an amount above zero."),
     "bank_reference_taken": _(
         "The bank's reference %(reference)s is booked already; each is booked once."

@@ -3,16 +3,18 @@
 from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.api.catalog import OnDayQuery
 from billing.catalog.domain import PriceOverride
 from billing.invoicing.wording import terms_on
+from billing.subscriptions.queries import subscription_not_found
 from kernel import clock
 from kernel.ids import public_id
 from kernel.period import local_day
-from tenants.api.endpoint import Endpoint
+from tenants.api.endpoint import Endpoint, path_id
 from tenants.api.schema import (
     ANY_OBJECT,
     DATE,
@@ -49,22 +51,37 @@ TERMS: Final = record(
 )
 
 
+class TermsQuery(OnDayQuery):
+    """On which day, and of which subscription."""
+
+    subscription = serializers.CharField(
+        required=False,
+        max_length=40,
+        help_text="A subscription; of several on the day the one that started first when left out.",
+    )
+
+
 class TermsView(Endpoint):
     """What applied to the tenant on a day."""
 
     key_scopes = {"GET": {KeyScope.READ}}
-    query = OnDayQuery
+    query = TermsQuery
 
     @extend_schema(
         operation_id="read_terms",
         summary="Read the terms that applied on a day",
-        parameters=[OnDayQuery],
+        parameters=[TermsQuery],
         responses=answers(TERMS, 404),
     )
     def get(self, request: Request) -> Response:
         day = self.asked.get("on") or local_day(clock.now(), self.caller.zone)
+        wanted = None
+        if "subscription" in self.asked:
+            wanted = path_id(
+                self.asked["subscription"], prefix="sub", missing=subscription_not_found()
+            )
         with self.scope():
-            found = terms_on(tenant_id=self.caller.tenant_id, day=day)
+            found = terms_on(tenant_id=self.caller.tenant_id, day=day, subscription_id=wanted)
         return Response(
             {
                 "subscription": public_id("sub", found.subscription_id),

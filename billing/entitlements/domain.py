@@ -124,6 +124,31 @@ def _granted(feature: str, sources: list[Source]) -> Granted:
     return Granted(feature=feature, value=value, kind=kind, sources=tuple(sources))
 
 
+_LENIENCE: Final = {QuotaKind.HARD: 0, QuotaKind.GRACE: 1, QuotaKind.SOFT: 2}
+
+
+def grants(granted: Granted | None) -> bool:
+    """Whether anything at all is allowed of the feature."""
+    return granted is not None and granted.value is not False
+
+
+def generosity(granted: Granted | None) -> tuple[int, Decimal, int]:
+    """By which several subscriptions of a tenant are compared, the highest first: what is included
+    without bounds, then the highest limit (of equal ones the more lenient kind), then a text, then what is
+    left out, then what isn't named. Limits of several subscriptions are not added up."""
+    if granted is None:
+        return (0, Decimal(0), 0)
+    match granted.value:
+        case True:
+            return (4, Decimal(0), 0)
+        case Decimal() as limit:
+            return (3, limit, _LENIENCE[granted.kind or QuotaKind.HARD])
+        case str():
+            return (2, Decimal(0), 0)
+        case _:
+            return (1, Decimal(0), 0)
+
+
 def decide(
     granted: Granted | None, *, quantity: Decimal, used: Decimal | None, was_over: bool = False
 ) -> Decision:

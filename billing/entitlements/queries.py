@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from threading import Lock
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,9 @@ from billing.entitlements.domain import (
     Granted,
     UsageWindow,
     decide,
+    generosity,
     granted_by,
+    grants,
 )
 from billing.invoicing.contracts import load_contracts
 from billing.invoicing.drafting import Contract
@@ -83,7 +85,7 @@ class EntitlementCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    """What the tenant holds on a local day."""
+    """What the tenant holds of one subscription on a local day."""
 
     subscription_id: UUID
     zone: ZoneInfo
@@ -107,7 +109,7 @@ def check_entitlement(
     if quantity < 0:
         raise Invalid("negative", "quantity is negative; write zero or more.", field="quantity")
     app = shown_app(key=app_key, tenant_id=tenant_id)
-    held = _held(tenant_id=tenant_id, now=now)
+    held = _most_generous(_held(tenant_id=tenant_id, now=now), feature)
     (found,) = _checks(
         tenant_id, held, features=[feature], app=app, quantity=quantity, timezone=timezone
     )
@@ -130,56 +132,90 @@ def entitlements_page(
     timezone: str,
     now: datetime,
 ) -> Sequence[EntitlementCheck]:
-    """Up to `limit` of the features that the tenant's plan and what it holds of it name, by name,
+    """Up to `limit` of the features that the tenant's plans and what it holds of them name, by name,
     those after `after`; each with what was used by the app, and as if one more were asked for.
 
     Empty where it holds no plan. In the caller's scope. Raises NotFound `unknown_app`.
     """
     app = None if app_key is None else shown_app(key=app_key, tenant_id=tenant_id)
     held = _held(tenant_id=tenant_id, now=now)
-    if held is None:
-        return ()
-    features = [each for each in held.allowed if each > after][:limit]
-    return _checks(
-        tenant_id, held, features=features, app=app, quantity=Decimal(1), timezone=timezone
-    )
+    named = sorted({each for one in held for each in one.allowed if each > after})
+    by_subscription: dict[UUID, list[str]] = {}
+    chosen: dict[UUID, _Held] = {}
+    for feature in named[:limit]:
+        one = _most_generous(held, feature)
+        assert one is not None  # noqa: S101  # some subscription names it
+        chosen[one.subscription_id] = one
+        by_subscription.setdefault(one.subscription_id, []).append(feature)
+    found = [
+        check
+        for key, features in by_subscription.items()
+        for check in _checks(
+            tenant_id,
+            chosen[key],
+            features=features,
+            app=app,
+            quantity=Decimal(1),
+            timezone=timezone,
+        )
+    ]
+    return sorted(found, key=lambda each: each.feature)
 
+
+def _most_generous(held: Sequence[_Held], feature: str) -> _Held | None:
+    """The subscription whose answer holds for the feature; None where none serves. One that rests gives
+    nothing beside one that serves; of those that give the same, the one that started last."""
+
+    def gives(one: _Held) -> tuple[bool, tuple[int, Decimal, int]]:
+        granted = one.allowed.get(feature)
+        serves = one.denial is None
+        return serves and grants(granted), generosity(granted)
+
+    return max(held, key=gives, default=None)
+
+
+_Marks: TypeAlias = "tuple[tuple[UUID, date, *tuple[object, ...]], ...]"
 
 _MOST_KEPT: Final = 10_000
-_kept: OrderedDict[UUID, tuple[tuple[object, ...], date, _Held]] = OrderedDict()
-"""Per process: what a tenant held, under the marks of the rows that say so and the local day."""
+_kept: OrderedDict[UUID, tuple[_Marks, Sequence[_Held]]] = OrderedDict()
+"""Per process: what a tenant held, under the marks of the rows that say so and the local days."""
 _keeping: Final = Lock()
 
 
-def _held(*, tenant_id: UUID, now: datetime) -> _Held | None:
-    """What the tenant holds now, read anew only where a row of it was written since or the day is
-    another: one query otherwise."""
+def _held(*, tenant_id: UUID, now: datetime) -> Sequence[_Held]:
+    """What the tenant holds now of each subscription that serves, the one that started last first; read
+    anew only where a row of it was written since or the day is another: one query otherwise."""
     marks = _marks(tenant_id=tenant_id, now=now)
-    if marks is None:
-        return None
-    subscription_id, timezone = marks[:2]
-    day = local_day(now, ZoneInfo(str(timezone)))
+    if not marks:
+        return ()
     with _keeping:
         kept = _kept.get(tenant_id)
-        if kept is not None and kept[:2] == (marks, day):
+        if kept is not None and kept[0] == marks:
             _kept.move_to_end(tenant_id)
-            return kept[2]
-    row = Subscription.objects.select_related("plan_version", "tenant").get(
-        tenant_id=tenant_id, id=str(subscription_id)
+            return kept[1]
+    rows = {
+        row.id: row
+        for row in Subscription.objects.select_related("plan_version", "tenant").filter(
+            tenant_id=tenant_id, id__in=[subscription_id for subscription_id, *_ in marks]
+        )
+    }
+    contracts = load_contracts(rows.values(), with_taxes=None)
+    held = tuple(
+        _read_held(rows[subscription_id], contract=contracts[subscription_id], day=day)
+        for subscription_id, day, *_ in marks
     )
-    held = _read_held(row, contract=load_contracts([row], with_taxes=None)[row.id], day=day)
     # What was written between the two looks is not what the marks say.
     if marks == _marks(tenant_id=tenant_id, now=now):
         with _keeping:
-            _kept[tenant_id] = (marks, day, held)
+            _kept[tenant_id] = (marks, held)
             while len(_kept) > _MOST_KEPT:
                 _kept.popitem(last=False)
     return held
 
 
-def _marks(*, tenant_id: UUID, now: datetime) -> tuple[object, ...] | None:
-    """The subscription that serves now, its zone, and the row versions of all that says what it
-    holds; None where none serves. A row that is written gets another version (`xmin`)."""
+def _marks(*, tenant_id: UUID, now: datetime) -> _Marks:
+    """The subscriptions that serve now, each with its local day and the row versions of all that says
+    what it holds. A row that is written gets another version (`xmin`)."""
     with cursor() as execution:
         execution.execute(
             """
@@ -198,12 +234,14 @@ def _marks(*, tenant_id: UUID, now: datetime) -> tuple[object, ...] | None:
               FROM billing_subscription own JOIN tenants_tenant tenant ON tenant.id = own.tenant_id
              WHERE own.tenant_id = %(tenant)s::uuid AND own.starts_at <= %(now)s
                AND (own.ends_at IS NULL OR own.ends_at > %(now)s)
-             ORDER BY own.starts_at DESC, own.id DESC LIMIT 1
+             ORDER BY own.starts_at DESC, own.id DESC
             """,
             {"tenant": str(tenant_id), "now": now},
         )
-        found: tuple[object, ...] | None = execution.fetchone()
-    return found
+        return tuple(
+            (UUID(str(row[0])), local_day(now, ZoneInfo(row[1])), *row[2:])
+            for row in execution.fetchall()
+        )
 
 
 def _read_held(row: Subscription, *, contract: Contract, day: date) -> _Held:

@@ -14,6 +14,7 @@ from billing.subscriptions.asking import asked_change
 from billing.subscriptions.domain import AskedChange, ChangeKind
 from billing.subscriptions.queries import plans_offered
 from kernel.errors import DomainError
+from kernel.ids import public_id
 
 MOST_OFFERS: Final = 50
 """Plans that a form offers; price lists have a handful."""
@@ -21,10 +22,12 @@ MOST_OFFERS: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Considered:
-    """What is held, and a change of it: `asked` and `preview` are None until the texts ask for one, and
+    """What is held, and a change of it; `running` are all of the tenant's running subscriptions, of which it is
+    one. `asked` and `preview` are None until the texts ask for one, and
     `refusal` is why they can't."""
 
     held: HeldNow
+    running: Sequence[HeldNow]
     kinds: Sequence[ChangeKind]
     offers: Sequence[StoredVersion]
     asked: AskedChange | None
@@ -45,10 +48,15 @@ def consider_change(
     now: datetime,
     for_staff: bool = False,
 ) -> Considered | None:
-    """What the texts of a form ask for (see `asked_change`); None where no subscription runs."""
-    held = held_now(tenant_id=tenant_id, now=now)
-    if held is None:
+    """What the texts of a form ask for (see `asked_change`) of the subscription whose id is the text
+    `subscription`, of the one that started first where none of that id runs; None where none runs."""
+    running = held_now(tenant_id=tenant_id, now=now)
+    if not running:
         return None
+    wanted = texts.get("subscription", "")
+    held = next(
+        (each for each in running if public_id("sub", each.subscription_id) == wanted), running[0]
+    )
     asked, preview, refusal = None, None, None
     if texts.get("kind"):
         try:
@@ -68,10 +76,12 @@ def consider_change(
             tenant_id=tenant_id, day=held.day, limit=MOST_OFFERS, for_staff=for_staff
         )
         if each.terms.currency == held.terms.currency
+        and held.may_take(each.terms, now=now)
         and (each.plan_key, each.number) != (held.terms.key, held.version)
     ]
     return Considered(
         held=held,
+        running=running,
         kinds=tuple(kind for kind in allowed if _fits(kind, held)),
         offers=offers,
         asked=asked,

@@ -13,12 +13,16 @@ from django.db.models import OuterRef
 
 from billing.estimates.domain.costs import Cost, period_cost
 from billing.invoicing.contracts import counting_users, load_contracts, load_usage
+from billing.invoicing.drafting import Contract
 from billing.invoicing.wording import AppliedTerms, applied_terms
 from billing.rating.terms import PlanTerms
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
+from billing.subscriptions.overlap import Priced, refuse_overlap, stretches_of
+from billing.subscriptions.queries import others_of
 from kernel.decimals import Exact
+from kernel.errors import Conflict
 from kernel.period import Interval, Period, local_day
 from metering import queries as metering
 from metering.queries import Span, known_meters
@@ -118,9 +122,9 @@ def used_months(*, tenant_ids: Sequence[UUID], now: datetime) -> list[UsedMonth]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldNow:
-    """What the tenant's running subscription holds today, its contract's own prices included.
+    """What one of the tenant's running subscriptions holds today, its contract's own prices included.
 
-    `applied` is the text of today; `next_plan` is the plan that it is going to hold, and from when; `is_on_trial` while nothing is
+    `others` is what the tenant's other ones price. `applied` is the text of today; `next_plan` is the plan that it is going to hold, and from when; `is_on_trial` while nothing is
     billed yet.
     """
 
@@ -136,18 +140,38 @@ class HeldNow:
     next_boundary_at: datetime | None
     next_plan: tuple[date, PlanTerms] | None
     applied: AppliedTerms
+    others: Sequence[Priced]
+
+    def may_take(self, terms: PlanTerms, *, now: datetime) -> bool:
+        """Whether the plan could be held from `now` on beside the tenant's other subscriptions."""
+        own = stretches_of(
+            phases=[(self.day, terms)], starts_at=now, ends_at=None, zone=ZoneInfo(self.timezone)
+        )
+        try:
+            refuse_overlap(own, self.others)
+        except Conflict:
+            return False
+        return True
 
 
-def held_now(*, tenant_id: UUID, now: datetime) -> HeldNow | None:
-    """None where no subscription runs. In the caller's scope."""
-    row = (
+def held_now(*, tenant_id: UUID, now: datetime) -> Sequence[HeldNow]:
+    """Each of the tenant's running subscriptions, the one that started first at the front; empty where none
+    runs. In the caller's scope."""
+    rows = list(
         Subscription.objects.filter(tenant_id=tenant_id, status=SubscriptionStatus.ACTIVE)
         .select_related("plan_version", "tenant")
-        .first()
+        .order_by("starts_at", "id")
     )
-    if row is None:
-        return None
-    contract = load_contracts([row])[row.id]
+    contracts = load_contracts(rows)
+    others = others_of(rows) if len(rows) > 1 else {}
+    return tuple(
+        _held_now(row, contracts[row.id], now=now, others=others.get(row.id, ())) for row in rows
+    )
+
+
+def _held_now(
+    row: Subscription, contract: Contract, *, now: datetime, others: Sequence[Priced]
+) -> HeldNow:
     zone = contract.cadence.zone
     day = local_day(now, zone)
     state = contract.state_on(day)
@@ -172,4 +196,5 @@ def held_now(*, tenant_id: UUID, now: datetime) -> HeldNow | None:
             day=day,
             ends_on=local_day(row.ends_at, zone) if row.ends_at is not None else None,
         ),
+        others=others,
     )

@@ -18,7 +18,7 @@ from kernel.period import local_day
 
 _ONE_DAY: Final = timedelta(days=1)
 _MOST: Final = 50
-"""Subscriptions of a tenant that may begin around one day; there is one at a time."""
+"""Subscriptions of a tenant that are looked at: those that began last before the day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +42,40 @@ class AppliedTerms:
     overrides: Sequence[PriceOverride]
 
 
-def terms_on(*, tenant_id: UUID, day: date) -> AppliedTerms:
+def terms_on(*, tenant_id: UUID, day: date, subscription_id: UUID | None = None) -> AppliedTerms:
     """The text that applied to the tenant on a local day of its subscription, in the caller's scope.
 
-    What is planned or agreed for a day to come is told for that day. Raises NotFound `no_terms`.
+    Of several that served on the day the named one, else the one that started first. What is planned or
+    agreed for a day to come is told for that day. Raises NotFound `no_terms`.
     """
+    for row, ends_on in _serving(tenant_id=tenant_id, day=day):
+        if subscription_id in {None, row.id}:
+            contract = load_contracts([row])[row.id]
+            return applied_terms(row, contract=contract, day=day, ends_on=ends_on)
+    raise NotFound("no_terms", f"The tenant held no plan on {day}.", field="on")
+
+
+def subscriptions_on(*, tenant_id: UUID, day: date) -> Sequence[tuple[UUID, str]]:
+    """The subscriptions that served on a local day of theirs, the one that started first at the front, with
+    the key of the plan that each holds now."""
+    return tuple(
+        (row.id, row.plan_version.plan.key) for row, _ in _serving(tenant_id=tenant_id, day=day)
+    )
+
+
+def _serving(*, tenant_id: UUID, day: date) -> list[tuple[Subscription, date | None]]:
+    """With the first day on which each no longer serves."""
+    found = []
     for row in (
-        Subscription.objects.select_related("plan_version", "tenant")
+        Subscription.objects.select_related("plan_version__plan", "tenant")
         .filter(tenant_id=tenant_id, starts_at__date__lte=min(day, date.max - _ONE_DAY) + _ONE_DAY)
         .order_by("-starts_at", "-id")[:_MOST]
     ):
         zone = ZoneInfo(row.timezone)
         ends_on = local_day(row.ends_at, zone) if row.ends_at else None
         if local_day(row.starts_at, zone) <= day and (ends_on is None or day < ends_on):
-            contract = load_contracts([row])[row.id]
-            return applied_terms(row, contract=contract, day=day, ends_on=ends_on)
-    raise NotFound("no_terms", f"The tenant held no plan on {day}.", field="on")
+            found.append((row, ends_on))
+    return found[::-1]
 
 
 def agreed_prices(*, tenant_id: UUID, subscription_id: UUID) -> Sequence[PriceOverride]:

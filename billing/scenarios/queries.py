@@ -67,6 +67,11 @@ def tenant_currency(tenant_id: UUID, *, default: str) -> str:
     return held[0].terms.currency if held else default
 
 
+def started_subscriptions(*, tenant_id: UUID) -> list[SubscriptionRow]:
+    """The tenant's subscriptions in the order in which they were started, so that a story may count them."""
+    return sorted(subscriptions_of(tenant_id=tenant_id), key=lambda row: row.id)
+
+
 def invoices_in_order() -> list[UUID]:
     """Ids in the order of the result, so that a story may count them from 1."""
     return [detail.invoice.id for detail in all_invoices(wanted=InvoiceFilter())]

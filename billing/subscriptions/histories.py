@@ -1,17 +1,18 @@
 """What subscriptions held, day by day: plan versions, quantities, pauses, discounts. Read in one
 statement."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
-from django.db.models.functions import Cast, JSONObject
+from django.db.models.functions import Cast, Coalesce, JSONObject
 
+from billing.catalog.models import PlanVersion
 from billing.catalog.queries import terms_of
 from billing.discounts.domain import DiscountTerms, HeldDiscount
 from billing.rating.adjustments.discounts import Discount, DiscountType
@@ -24,6 +25,7 @@ from billing.subscriptions.models import (
     SubscriptionPause,
     SubscriptionPhase,
 )
+from billing.subscriptions.overlap import meters_of
 from kernel.period import local_day, local_midnight
 from kernel.zones import zone_named
 
@@ -43,8 +45,8 @@ class HeldPhase:
 class History:
     """By ascending days; there is at least one phase.
 
-    `passes_last_day`: the subscription ended in the middle of a day on which the tenant's next one
-    starts, whose day it is then.
+    `passes_last_day`: the subscription ended in the middle of a day on which one of the tenant's starts
+    that prices the same (one plan, or a meter), whose day it is then.
     """
 
     phases: tuple[HeldPhase, ...]
@@ -60,13 +62,25 @@ def with_history(found: QuerySet[Subscription]) -> QuerySet[Subscription]:
     def of(rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.filter(tenant_id=OuterRef("tenant_id"), subscription=OuterRef("pk"))
 
+    first_phase = of(SubscriptionPhase.objects.order_by("starts_on")).values("plan_version_id")[:1]
     return found.annotate(
-        next_starts_on=Subquery(
+        told_next=ArraySubquery(
             Subscription.objects.filter(
-                tenant_id=OuterRef("tenant_id"), starts_at__gte=OuterRef("ends_at")
+                tenant_id=OuterRef("tenant_id"),
+                starts_at__gte=OuterRef("ends_at"),
+                starts_at__lt=OuterRef("ends_at") + timedelta(days=1),
             )
+            .annotate(first_version=Coalesce(Subquery(first_phase), F("plan_version_id")))
             .order_by("starts_on")
-            .values("starts_on")[:1]
+            .values(
+                told=JSONObject(
+                    starts_on="starts_on",
+                    version="first_version",
+                    document=Subquery(
+                        PlanVersion.objects.filter(id=OuterRef("first_version")).values("document")
+                    ),
+                )
+            )
         ),
         told_phases=ArraySubquery(
             of(SubscriptionPhase.objects.order_by("starts_on")).values(
@@ -130,17 +144,17 @@ def history_of(row: Subscription) -> History:
         for each in told["told_phases"]
     )
     version = row.plan_version
-    return History(
-        phases=phases
-        or (
-            HeldPhase(
-                starts_on=row.starts_on,
-                plan_version_id=version.id,
-                number=version.number,
-                terms=terms_of(version_id=version.id, document=version.document),
-                cuts=False,
-            ),
+    phases = phases or (
+        HeldPhase(
+            starts_on=row.starts_on,
+            plan_version_id=version.id,
+            number=version.number,
+            terms=terms_of(version_id=version.id, document=version.document),
+            cuts=False,
         ),
+    )
+    return History(
+        phases=phases,
         holdings=tuple(
             Holding(
                 price_key=each["price"],
@@ -157,16 +171,28 @@ def history_of(row: Subscription) -> History:
             for each in told["told_pauses"]
         ),
         discounts=tuple(map(_discount, told["told_discounts"])),
-        passes_last_day=_passes_last_day(row, told["next_starts_on"]),
+        passes_last_day=_passes_last_day(row, phases, told["told_next"]),
     )
 
 
-def _passes_last_day(row: Subscription, next_starts_on: date | None) -> bool:
-    if row.ends_at is None or next_starts_on is None:
+def _passes_last_day(
+    row: Subscription, phases: Sequence[HeldPhase], following: Sequence[Mapping[str, Any]]
+) -> bool:
+    if row.ends_at is None or not following:
         return False
     zone = zone_named(row.timezone)
     last = local_day(row.ends_at, zone)
-    return next_starts_on == last and row.ends_at > local_midnight(last, zone)
+    if row.ends_at == local_midnight(last, zone):
+        return False
+    own = ([each.terms for each in phases if each.starts_on <= last] or [phases[0].terms])[-1]
+    for each in following:
+        version = UUID(each["version"])
+        terms = terms_of(version_id=version, document=each["document"])
+        if date.fromisoformat(each["starts_on"]) == last and (
+            terms.key == own.key or not meters_of(terms).isdisjoint(meters_of(own))
+        ):
+            return True
+    return False
 
 
 def _discount(told: Mapping[str, Any]) -> HeldDiscount:

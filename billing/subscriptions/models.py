@@ -24,7 +24,8 @@ class Subscription(models.Model):
 
     Its periods are cut in `timezone` at boundaries that follow from `starts_on` and `anchor` alone.
     `next_boundary_at` is the next boundary for which no document was drafted: the work that is due
-    is found by it. `late_usage` tells what becomes of usage that arrives after its invoice is final.
+    is found by it. A tenant may hold several at once, but no two that price the same: neither one plan nor
+    one meter (trigger of ``0025``), since they would bill the same usage twice. `late_usage` tells what becomes of usage that arrives after its invoice is final.
     `last_day_usage` is what the last day had counted when the subscription ended in the middle of it,
     as (app, meter, kind, value): what that day counts later is no longer the subscription's.
     """
@@ -60,12 +61,6 @@ class Subscription(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["tenant", "id"], name="billing_subscription_tenant_id"),
-            # Two that serve at once would bill the same usage twice.
-            models.UniqueConstraint(
-                fields=["tenant"],
-                condition=Q(status=SubscriptionStatus.ACTIVE),
-                name="billing_subscription_one_active",
-            ),
             models.CheckConstraint(
                 condition=Q(status__in=list(SubscriptionStatus)), name="billing_subscription_status"
             ),

@@ -42,8 +42,10 @@ from billing.subscriptions.models import (
     SubscriptionPhase,
     SubscriptionPrice,
 )
+from billing.subscriptions.overlap import Priced, stretches_of
 from kernel.errors import NotFound
 from kernel.period import Period, local_day
+from tenants.models import Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ def cadence_of(row: Subscription, history: History) -> Cadence:
 
 
 def subscriptions_of(*, tenant_id: UUID) -> Sequence[SubscriptionRow]:
-    """The tenant's subscriptions, the running one first, then newest first."""
+    """The tenant's subscriptions, those that run first, each newest first."""
     return tuple(map(_row, _of_tenant(tenant_id).order_by("status", "-starts_at", "id")))
 
 
@@ -151,13 +153,16 @@ def _row(row: Subscription) -> SubscriptionRow:
     )
 
 
-def plans_of_tenants(*, tenant_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """The plan key of each tenant's running subscription."""
-    return dict(
-        Subscription.objects.filter(
-            tenant_id__in=tenant_ids, status=SubscriptionStatus.ACTIVE
-        ).values_list("tenant_id", "plan_version__plan__key")
-    )
+def plans_of_tenants(*, tenant_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[str]]:
+    """The plan keys of each tenant's running subscriptions, the one that started first at the front."""
+    found: dict[UUID, list[str]] = defaultdict(list)
+    for tenant_id, key in (
+        Subscription.objects.filter(tenant_id__in=tenant_ids, status=SubscriptionStatus.ACTIVE)
+        .order_by("starts_at", "id")
+        .values_list("tenant_id", "plan_version__plan__key")
+    ):
+        found[tenant_id].append(key)
+    return found
 
 
 def subscribers() -> dict[tuple[str, int], int]:
@@ -257,6 +262,70 @@ def _change(row: SubscriptionChange) -> ChangeRow:
         requested_by=row.requested_by,
         requested_at=row.requested_at,
         concluded_at=row.concluded_at,
+    )
+
+
+def priced_by(*, tenant_ids: Iterable[UUID]) -> dict[UUID, list[Priced]]:
+    """What the tenants' subscriptions price from when to when, those that ended included, by tenant.
+    Two queries, one for tenants without any."""
+    return _priced(Subscription.objects.filter(tenant_id__in=set(tenant_ids)))
+
+
+def others_of(subscriptions: Iterable[Subscription]) -> dict[UUID, list[Priced]]:
+    """What the other subscriptions of the same tenants price, by the subscription that they are beside.
+    Two queries, one where each is the only one of its tenant."""
+    rows = list(subscriptions)
+    asked = Subscription.objects.filter(
+        tenant_id=OuterRef("tenant_id"), id__in=[row.id for row in rows]
+    ).exclude(id=OuterRef("pk"))
+    found = _priced(
+        Subscription.objects.filter(Exists(asked), tenant_id__in={row.tenant_id for row in rows})
+    )
+    return {
+        row.id: [each for each in found[row.tenant_id] if each.subscription_id != row.id]
+        for row in rows
+    }
+
+
+def _priced(subscriptions: QuerySet[Subscription]) -> dict[UUID, list[Priced]]:
+    rows = list(
+        with_history(
+            subscriptions.select_related("plan_version").order_by("tenant_id", "starts_at", "id")
+        )
+    )
+    found: dict[UUID, list[Priced]] = defaultdict(list)
+    overrides = overrides_of(subscriptions=rows) if rows else {}
+    for row in rows:
+        agreed: dict[str, frozenset[str]] = {}
+        for each in overrides.get(row.id, ()):
+            if each.price is not None and each.price.metering is not None:
+                meters = agreed.get(each.plan_key, frozenset())
+                agreed[each.plan_key] = meters | {each.price.metering.meter}
+        found[row.tenant_id].append(
+            Priced(
+                subscription_id=row.id,
+                is_active=row.status == SubscriptionStatus.ACTIVE,
+                ends_at=row.ends_at,
+                stretches=stretches_of(
+                    phases=[(each.starts_on, each.terms) for each in history_of(row).phases],
+                    starts_at=row.starts_at,
+                    ends_at=row.ends_at,
+                    zone=ZoneInfo(row.timezone),
+                    agreed=agreed,
+                ),
+            )
+        )
+    return found
+
+
+def lock_tenants(*, tenant_ids: Iterable[UUID]) -> None:
+    """Keep others from starting or changing subscriptions of the tenants until the transaction ends, so
+    that of two that would price the same one is refused. In the caller's cross-tenant scope."""
+    list(
+        Tenant.objects.select_for_update(no_key=True)
+        .filter(id__in=set(tenant_ids))
+        .order_by("id")
+        .values_list("id")
     )
 
 

@@ -1,4 +1,4 @@
-"""Putting a tenant on a plan: its first one, or the next after one that ended."""
+"""Putting a tenant on a plan: its first one, one more, or the next after one that ended."""
 
 from datetime import date
 from typing import Any, Final
@@ -27,7 +27,12 @@ from tenants.scope import staff_scope
 from ui.errors import message_of
 
 MOST_PLANS: Final = 500
-_FIELD_OF: Final = {"plan_not_found": "plan", "subscriptions_overlap": "starts_on"}
+_FIELD_OF: Final = {
+    "plan_not_found": "plan",
+    "already_subscribed": "plan",
+    "meter_priced_twice": "plan",
+    "subscriptions_overlap": "starts_on",
+}
 
 
 class FirstPlanForm(forms.Form):
@@ -71,10 +76,11 @@ def first_plan(request: StaffRequest, tenant_key: str) -> HttpResponse:
         profile = tenant_profile(key=tenant_key)
         today = local_day(now, zone_named(profile.timezone))
         offers = plans_offered(tenant_id=profile.id, day=today, limit=MOST_PLANS, for_staff=True)
-        holds_one = any(
-            row.status is SubscriptionStatus.ACTIVE
+        held = [
+            row
             for row in subscriptions_of(tenant_id=profile.id)
-        )
+            if row.status is SubscriptionStatus.ACTIVE
+        ]
     form = FirstPlanForm(request.POST or None, offers=offers, initial={"starts_on": today})
     is_asked = request.method == "POST" and form.is_valid()
     if is_asked and _is_started(request, profile, form):
@@ -86,7 +92,7 @@ def first_plan(request: StaffRequest, tenant_key: str) -> HttpResponse:
         place="tenants",
         status=422 if form.errors else 200,
         profile=profile,
-        holds_one=holds_one,
+        held=held,
         has_offers=bool(offers),
         form=form,
     )

@@ -1,5 +1,6 @@
 """Tenants: the list with its search, and the page of one."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -43,12 +44,18 @@ _LONG_AGO: Final = 730
 """Days back in which usage is looked for when there is none in the chosen span."""
 
 
-def tenant_columns(plans: dict[UUID, str]) -> tuple[Column[TenantRow], ...]:
-    """The tenants' columns; `plans` are the plan keys by tenant id."""
+def tenant_columns(plans: Mapping[UUID, Sequence[str]]) -> tuple[Column[TenantRow], ...]:
+    """The tenants' columns; `plans` are the keys of the plans that each holds, by tenant id."""
 
     def plan_cell(row: TenantRow) -> Cell:
-        key = plans.get(row.id)
-        return Link(text=key, url=reverse("console:plan", args=[key])) if key else None
+        keys = plans.get(row.id, ())
+        if not keys:
+            return None
+        return Link(
+            text=keys[0],
+            url=reverse("console:plan", args=[keys[0]]),
+            note=", ".join(keys[1:]),
+        )
 
     return (
         Column(

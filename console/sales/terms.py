@@ -3,21 +3,24 @@
 import json
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
-from billing.invoicing.wording import AppliedTerms, agreed_prices, terms_on
+from billing.invoicing.wording import AppliedTerms, agreed_prices, subscriptions_on, terms_on
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from kernel import clock
 from kernel.documents import parse_json
 from kernel.errors import DomainError, NotFound
+from kernel.ids import public_id
 from kernel.period import local_day
 from kernel.zones import zone_named
 from tenants.permissions import StaffAction, staff_may
@@ -87,7 +90,10 @@ def terms(request: StaffRequest, tenant_key: str) -> HttpResponse:
     with staff_scope(user=request.user, purpose="terms of a tenant"):
         profile = tenant_profile(key=tenant_key)
         day = _asked_day(request, profile, today=local_day(now, zone_named(profile.timezone)))
-        applied = _terms_on(profile, day)
+        serving = subscriptions_on(tenant_id=profile.id, day=day)
+        wanted = request.GET.get("subscription", "")
+        chosen = next((key for key, _ in serving if public_id("sub", key) == wanted), None)
+        applied = _terms_on(profile, day, subscription_id=chosen)
         agreed = (
             agreed_prices(tenant_id=profile.id, subscription_id=applied.subscription_id)
             if applied is not None
@@ -102,9 +108,16 @@ def terms(request: StaffRequest, tenant_key: str) -> HttpResponse:
             request.POST or None,
             prices=[str(price["key"]) for price in applied.document["prices"]],
         )
-        if request.method == "POST" and form.is_valid() and _is_agreed(request, profile, form):
+        if (
+            request.method == "POST"
+            and form.is_valid()
+            and _is_agreed(request, profile, form, subscription_id=applied.subscription_id)
+        ):
             messages.success(request, gettext("The agreement is recorded."))
-            return redirect("console:terms", tenant_key=tenant_key)
+            return redirect(
+                f"{reverse('console:terms', args=[tenant_key])}"
+                f"?subscription={public_id('sub', applied.subscription_id)}"
+            )
     return page(
         request,
         "console/terms.html",
@@ -113,6 +126,7 @@ def terms(request: StaffRequest, tenant_key: str) -> HttpResponse:
         profile=profile,
         on=day,
         applied=applied,
+        serving=serving if len(serving) > 1 else (),
         sheet=plan_sheet(applied.document) if applied is not None else None,
         agreed=agreed,
         form=form,
@@ -126,20 +140,25 @@ def _asked_day(request: StaffRequest, profile: TenantProfile, *, today: date) ->
         return today
 
 
-def _terms_on(profile: TenantProfile, day: date) -> AppliedTerms | None:
+def _terms_on(
+    profile: TenantProfile, day: date, *, subscription_id: UUID | None
+) -> AppliedTerms | None:
     try:
-        return terms_on(tenant_id=profile.id, day=day)
+        return terms_on(tenant_id=profile.id, day=day, subscription_id=subscription_id)
     except NotFound:
         return None
 
 
-def _is_agreed(request: StaffRequest, profile: TenantProfile, form: AgreedPriceForm) -> bool:
+def _is_agreed(
+    request: StaffRequest, profile: TenantProfile, form: AgreedPriceForm, *, subscription_id: UUID
+) -> bool:
     """Record it; what is refused stands at its field."""
     given = form.cleaned_data
     try:
         with staff_scope(user=request.user, purpose="agree on a price"):
             agree_price(
                 tenant_id=profile.id,
+                subscription_id=subscription_id,
                 agreed=AgreedPrice(
                     price_key=given["price_key"],
                     starts_on=given["starts_on"],

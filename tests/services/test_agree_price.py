@@ -12,7 +12,7 @@ from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.change_subscription import change_subscription
-from billing.invoicing.services.preview_next_invoice import preview_next_invoice
+from billing.invoicing.services.preview_next_invoice import preview_next_invoices
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.subscriptions.domain import AskedChange, ChangeKind
 from billing.subscriptions.models import SubscriptionPrice
@@ -149,10 +149,9 @@ def test_the_preview_is_what_is_billed(acme: CreatedTenant) -> None:
     agree(acme, "base", CHEAPER, "2026-04-01")
     agree(acme, "dau", BLOCKS, "2026-03-01")
     with system_scope(purpose="test"):
-        preview = preview_next_invoice(
+        (preview,) = preview_next_invoices(
             tenant_id=acme.id, now=datetime.fromisoformat("2026-03-31T12:00:00+08:00")
         )
-    assert preview is not None
 
     billed = bill("2026-04-02T00:00:00")[-1]
 

@@ -55,8 +55,31 @@ def test_a_tenant_is_put_on_a_plan_once() -> None:
     assert "already" in again.content.decode()
     with system_scope(purpose="test"):
         assert Subscription.objects.count() == 1
-    assert PAGE not in client.get("/console/tenants/acme/").content.decode()
-    assert "holds a plan already" in client.get(PAGE).content.decode()
+    assert "Start another plan" in client.get("/console/tenants/acme/").content.decode()
+    assert "holds already: Standard" in client.get(PAGE).content.decode()
+
+
+def test_another_plan_stands_beside_it_unless_it_prices_the_same() -> None:
+    a_tenant()
+    a_plan()
+    a_plan(
+        key="calls",
+        name={"en": "Calls"},
+        prices=[{"key": "line", "model": "flat", "amount": "10"}],
+    )
+    a_plan(key="chat-again", name={"en": "Chat again"})
+    client = staff()
+    assert client.post(PAGE, asked()).status_code == 302
+
+    refused = client.post(PAGE, asked(plan="chat-again"))
+    assert refused.status_code == 422
+    assert "priced by the plan standard already" in str(refused.context["form"].errors["plan"])
+    assert client.post(PAGE, asked(plan="calls")).status_code == 302
+
+    shown = client.get("/console/tenants/acme/").content.decode()
+    assert "Standard" in shown
+    assert "Calls" in shown
+    assert "standard" in client.get("/console/tenants/").content.decode()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from billing.invoicing.models import Invoice, LateUsage
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
 from billing.invoicing.services.finalize_due import finalize_due
-from billing.invoicing.services.preview_next_invoice import preview_next_invoice
+from billing.invoicing.services.preview_next_invoice import preview_next_invoices
 from billing.invoicing.services.run_billing import RunResult, create_run, execute_run
 from billing.ledger.queries import first_drift, first_imbalance
 from billing.payments.verification import (
@@ -138,13 +138,12 @@ def test_a_tenant_is_shown_the_adjustment_in_its_next_invoice() -> None:
     tenant = a_billed_march()
     some_usage(tenant, {date(2026, 3, 6): 52})
     with system_scope(purpose="test"):
-        upcoming = preview_next_invoice(
+        (upcoming,) = preview_next_invoices(
             tenant_id=tenant.id, now=datetime.fromisoformat("2026-04-20T00:00:00+08:00")
         )
 
     bill(APRIL_FINAL)
 
-    assert upcoming is not None
     assert f"{upcoming.total.amount}" == listed()[-1]["total"] == "209.00"
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from billing.invoicing.listings import invoice_detail
 from billing.invoicing.models import Invoice
-from billing.invoicing.services.preview_next_invoice import preview_next_invoice
+from billing.invoicing.services.preview_next_invoice import preview_next_invoices
 from billing.invoicing.services.run_billing import create_run, execute_run
 from kernel import clock
 from tenants.scope import system_scope, tenant_scope
@@ -23,8 +23,7 @@ def test_preview_is_what_is_billed(db: None) -> None:
     a_subscription(tenant)
     some_usage(tenant, {date(2026, 3, 20): 42, date(2026, 3, 21): 11})
     with tenant_scope(tenant.id):
-        preview = preview_next_invoice(tenant_id=tenant.id, now=APRIL - timedelta(days=3))
-    assert preview is not None
+        (preview,) = preview_next_invoices(tenant_id=tenant.id, now=APRIL - timedelta(days=3))
     assert preview.drafted_at == APRIL
     assert preview.total.minor == 19900 + 4 * 500
     with system_scope(purpose="test"):
@@ -51,21 +50,20 @@ def test_preview_grows_with_usage(db: None) -> None:
         if users:
             some_usage(tenant, {date(2026, 3, 2): users})
         with tenant_scope(tenant.id):
-            preview = preview_next_invoice(tenant_id=tenant.id, now=NOW + timedelta(days=3))
-        assert preview is not None
-        totals.append(preview.total.minor)
+            (preview,) = preview_next_invoices(tenant_id=tenant.id, now=NOW + timedelta(days=3))
+            totals.append(preview.total.minor)
     assert totals == [19900, 19900, 20400, 21400]
 
 
 def test_there_is_none_without_a_subscription_or_a_price(db: None) -> None:
     tenant = a_tenant()
     with tenant_scope(tenant.id):
-        assert preview_next_invoice(tenant_id=tenant.id, now=NOW) is None
+        assert preview_next_invoices(tenant_id=tenant.id, now=NOW) == ()
     free = {**STANDARD, "prices": [{"key": "base", "model": "flat", "amount": "0"}]}
     a_plan(free, key="free")
     a_subscription(tenant, plan="free")
     with tenant_scope(tenant.id):
-        assert preview_next_invoice(tenant_id=tenant.id, now=NOW) is None
+        assert preview_next_invoices(tenant_id=tenant.id, now=NOW) == ()
 
 
 def test_another_tenants_scope_sees_none(db: None) -> None:
@@ -73,4 +71,4 @@ def test_another_tenants_scope_sees_none(db: None) -> None:
     tenant, other = a_tenant(), a_tenant("other", apps=("other-chat",))
     a_subscription(tenant)
     with tenant_scope(other.id):
-        assert preview_next_invoice(tenant_id=tenant.id, now=NOW) is None
+        assert preview_next_invoices(tenant_id=tenant.id, now=NOW) == ()

@@ -95,10 +95,10 @@ def test_two_at_once_leave_one() -> None:
     only()
 
 
-def test_the_database_itself_refuses_a_second_active_one() -> None:
+def test_the_database_itself_refuses_a_second_one_of_a_plan() -> None:
     a_plan()
     a_subscription(a_tenant())
-    with connections[JOBS].cursor() as cursor, pytest.raises(Exception, match="one_active"):
+    with connections[JOBS].cursor() as cursor, pytest.raises(Exception, match="prices what"):
         cursor.execute(
             "INSERT INTO billing_subscription SELECT gen_random_uuid(), anchor, timezone, starts_on,"
             " starts_at, ends_at, status, next_boundary_at, parked_code, parked_detail, created_at,"

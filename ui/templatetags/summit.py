@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.forms import BoundField
@@ -12,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
+from kernel import ids
 from kernel.money import Money
 from kernel.period import Period
 from ui import charts, formats, words
@@ -105,6 +107,12 @@ def state(code: str, kind: str) -> SafeString:
 def word(code: str, kind: str) -> str:
     """A code as the reader's word: `{{ member.role|word:"role" }}`."""
     return str(words.word(kind, code))
+
+
+@register.filter
+def public_id(id_: UUID, prefix: str) -> str:
+    """The id as addresses and the API show it."""
+    return ids.public_id(prefix, id_)
 
 
 @register.filter

@@ -30,16 +30,25 @@ class AgreedDiscount:
     reason: str
 
 
-def agree_discount(*, tenant_id: UUID, agreed: AgreedDiscount, now: datetime, actor: str) -> int:
-    """Give the tenant's running subscription a discount, in the caller's cross-tenant scope; returns its
-    number.
+def agree_discount(
+    *,
+    tenant_id: UUID,
+    agreed: AgreedDiscount,
+    now: datetime,
+    actor: str,
+    subscription_id: UUID | None = None,
+) -> int:
+    """Give the tenant's running subscription (the named one, if it has several) a discount, in the caller's
+    cross-tenant scope; returns its number.
 
     Raises NotFound `no_subscription`; CouponFaults; Invalid `missing`, `too_long`; Conflict
-    `subscription_ends`; and as `billing.invoicing.new_discounts.with_discount`.
+    `several_subscriptions`, `subscription_ends`; and as `billing.invoicing.new_discounts.with_discount`.
     """
     reason = _reason(agreed.reason)
     terms = parse_discount(agreed.document)
-    row, contract = held_subscription(tenant_id=tenant_id, now=now, may_be_due=True)
+    row, contract = held_subscription(
+        tenant_id=tenant_id, subscription_id=subscription_id, now=now, may_be_due=True
+    )
     decided = decide_change(
         row=row,
         contract=contract,
@@ -71,17 +80,29 @@ def agree_discount(*, tenant_id: UUID, agreed: AgreedDiscount, now: datetime, ac
     return held.number
 
 
-def end_discount(*, tenant_id: UUID, number: int, reason: str, now: datetime, actor: str) -> None:
-    """End a discount of the tenant's running subscription, in the caller's cross-tenant scope.
+def end_discount(
+    *,
+    tenant_id: UUID,
+    number: int,
+    reason: str,
+    now: datetime,
+    actor: str,
+    subscription_id: UUID | None = None,
+) -> None:
+    """End a discount of the tenant's running subscription (the named one, if it has several), in the
+    caller's cross-tenant scope.
 
     It counts for no billing period from the next on; one that has not begun never counts. What is billed
     stays, and so does the running period, which it was promised for.
 
-    Raises NotFound `no_subscription`, `discount_not_found`; Conflict `discount_ended`; Invalid
+    Raises NotFound `no_subscription`, `discount_not_found`; Conflict `several_subscriptions`,
+    `discount_ended`; Invalid
     `missing`, `too_long`.
     """
     reason = _reason(reason)
-    row, contract = held_subscription(tenant_id=tenant_id, now=now, may_be_due=True)
+    row, contract = held_subscription(
+        tenant_id=tenant_id, subscription_id=subscription_id, now=now, may_be_due=True
+    )
     held = next((each for each in contract.discounts if each.number == number), None)
     if held is None:
         raise NotFound(

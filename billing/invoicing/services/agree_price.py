@@ -1,7 +1,7 @@
 """Agree with one tenant on other terms for a single price of its plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,9 +12,12 @@ from billing.invoicing.drafting import Contract, HeldVersion
 from billing.invoicing.services.decide_change import held_subscription
 from billing.rating.terms import PriceTerms, Timing
 from billing.subscriptions.models import Subscription, SubscriptionPrice
+from billing.subscriptions.overlap import meters_of, refuse_overlap, stretches_of
+from billing.subscriptions.queries import others_of
 from kernel import ids
 from kernel.errors import Conflict, Invalid
 from kernel.period import local_day
+from kernel.zones import zone_named
 from metering.queries import known_meters
 from tenants import audit
 
@@ -42,21 +45,29 @@ class AgreedPrice:
     reference: str
 
 
-def agree_price(*, tenant_id: UUID, agreed: AgreedPrice, now: datetime, actor: str) -> int:
-    """Record it for the tenant's running subscription, in the caller's cross-tenant scope; returns
+def agree_price(
+    *,
+    tenant_id: UUID,
+    agreed: AgreedPrice,
+    now: datetime,
+    actor: str,
+    subscription_id: UUID | None = None,
+) -> int:
+    """Record it for the tenant's running subscription (the named one, if it has several), in the caller's cross-tenant scope; returns
     the agreement's number.
 
     It is for the plan that the subscription holds on `starts_on`, and stays while it holds any
     version of that plan. It begins and ends with a billing period, since a period whose price changed
     within would count its peaks and what is included twice; and only with one that is not billed yet.
 
-    Raises NotFound `no_subscription`; Invalid `unknown_price`, `price_key_differs`, `timing_differs`,
+    Raises NotFound `no_subscription`; Conflict `several_subscriptions`, `meter_priced_twice`; Invalid
+    `unknown_price`, `price_key_differs`, `timing_differs`,
     `addon_differs`, `missing`, `too_long`, `end_before_start`, `within_period`,
     `date_out_of_range`; PlanFaults; Conflict
     `subscription_ends`, `already_billed`, `billing_due`, `not_agreed`.
     """
     clause, reference = _text("clause", agreed.clause), _text("reference", agreed.reference, 200)
-    row, contract = held_subscription(tenant_id=tenant_id, now=now)
+    row, contract = held_subscription(tenant_id=tenant_id, subscription_id=subscription_id, now=now)
     if row.next_boundary_at is None:
         raise Conflict("subscription_ends", "The subscription ends with its period.")
     held = contract.version_on(agreed.starts_on)
@@ -70,6 +81,8 @@ def agree_price(*, tenant_id: UUID, agreed: AgreedPrice, now: datetime, actor: s
             field="starts_on",
         )
     _check_days(row, contract, agreed, timing=standing.timing)
+    if replacement is not None and replacement.metering is not None:
+        _refuse_meter_of_another(row, held, replacement)
     latest = (
         SubscriptionPrice.objects.filter(tenant_id=tenant_id, subscription=row)
         .order_by("-number")
@@ -165,6 +178,21 @@ def _replacement(agreed: AgreedPrice, own: PriceTerms) -> PriceTerms:
                 field=f"price.{name}",
             )
     return price
+
+
+def _refuse_meter_of_another(row: Subscription, held: HeldVersion, replacement: PriceTerms) -> None:
+    """A meter that the plan itself doesn't have counts for as long as the plan is held, since what is
+    agreed may be agreed again for other days."""
+    if meters_of(replace(held.terms, prices=(replacement,))) <= meters_of(held.terms):
+        return
+    terms = replace(held.terms, prices=(*held.terms.prices, replacement))
+    own = stretches_of(
+        phases=[(row.starts_on, terms)],
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        zone=zone_named(row.timezone),
+    )
+    refuse_overlap(own, others_of([row])[row.id])
 
 
 def _check_days(

@@ -66,7 +66,8 @@ def change_subscription(
     actor: str,
     subscription_id: UUID | None = None,
 ) -> Changed:
-    """Do what is asked of the tenant's running subscription, in the caller's cross-tenant scope.
+    """Do what is asked of the tenant's running subscription (the named one, if it has several), in the
+    caller's cross-tenant scope.
 
     At the period's end: its next document bills what is held from there. Now: the change day belongs to
     what is new, and one document is issued at once, with a negative line for the unused days of each
@@ -75,7 +76,7 @@ def change_subscription(
     change on the period's first day only changes that draft. A cancellation now also bills usage up to
     this instant. A coupon issues nothing: what is not billed yet of its periods is discounted.
 
-    Raises NotFound `no_subscription`; Conflict `billing_due`; and as
+    Raises NotFound `no_subscription`; Conflict `several_subscriptions`, `billing_due`; and as
     `billing.invoicing.services.decide_change.decide_change`.
     """
     row, contract = held_subscription(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
@@ -33,13 +34,21 @@ from billing.subscriptions.domain import (
     SubscriptionStatus,
 )
 from billing.subscriptions.models import Subscription
-from billing.subscriptions.queries import subscription_not_found, versions_shown_to
+from billing.subscriptions.overlap import Priced, refuse_overlap, stretches_of
+from billing.subscriptions.queries import (
+    lock_tenants,
+    others_of,
+    subscription_not_found,
+    versions_shown_to,
+)
 from kernel import ids
 from kernel.errors import Conflict, NotFound
 from kernel.period import local_day
 from metering.queries import Span
 
 _NO_USAGE: Usage = {}
+_WIDENING: Final = frozenset({ChangeKind.PLAN, ChangeKind.UNDO_CHANGE, ChangeKind.UNDO_CANCEL})
+"""What may let a subscription price more than it did, or longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +66,33 @@ class Decided:
 
 
 def find_subscription(*, tenant_id: UUID, subscription_id: UUID | None, lock: bool) -> Subscription:
-    """The tenant's running subscription, or the one of that id if it runs.
+    """The tenant's only running subscription, or the one of that id if it runs.
 
-    Raises NotFound `no_subscription`, and `subscription_not_found` for an id that nobody has.
+    Raises NotFound `no_subscription`, Conflict `several_subscriptions` where none is named and the tenant
+    has more than one, and `subscription_not_found` for an id that nobody has.
     """
-    found = Subscription.objects.select_related("plan_version", "tenant").filter(
+    found = Subscription.objects.select_related("plan_version__plan", "tenant").filter(
         tenant_id=tenant_id, status=SubscriptionStatus.ACTIVE
     )
     if subscription_id is not None:
         found = found.filter(id=subscription_id)
-    row = (found.select_for_update(of=("self",)) if lock else found).first()
-    if row is None and subscription_id is not None:
+    found = found.order_by("starts_at", "id")
+    rows = list(found.select_for_update(of=("self",)) if lock else found)
+    if not rows and subscription_id is not None:
         known = Subscription.objects.filter(tenant_id=tenant_id, id=subscription_id)
         if not known.exists():
             raise subscription_not_found()
-    if row is None:
+    if not rows:
         raise NotFound("no_subscription", "The tenant has no running subscription.", field="tenant")
-    return row
+    if len(rows) > 1:
+        plans = ", ".join(row.plan_version.plan.key for row in rows)
+        raise Conflict(
+            "several_subscriptions",
+            f"The tenant has several running subscriptions, to {plans}; say which one is meant.",
+            field="subscription",
+            params={"plans": plans},
+        )
+    return rows[0]
 
 
 def lock_drafts(*, tenant_ids: Iterable[UUID]) -> None:
@@ -125,13 +144,15 @@ def held_subscription(
     subscription_id: UUID | None = None,
     may_be_due: bool = False,
 ) -> tuple[Subscription, Contract]:
-    """The running subscription, locked with its drafts, with its contract.
+    """The running subscription, locked with its drafts, with its contract. Nobody starts or changes
+    another one of the tenant until the transaction ends.
 
     Raises as `find_subscription`, and Conflict `billing_due` unless it `may_be_due`.
     """
     lock_drafts(tenant_ids=[tenant_id])
     row = find_subscription(tenant_id=tenant_id, subscription_id=subscription_id, lock=True)
     lock_advance([row], now=now)
+    lock_tenants(tenant_ids=[tenant_id])
     if not may_be_due and row.next_boundary_at is not None and row.next_boundary_at <= now:
         raise Conflict(
             "billing_due",
@@ -151,8 +172,8 @@ def decide_change(
     """What the change does at `now`, from what is stored; writes nothing. A `discount` is taken in the
     place of a coupon's.
 
-    A period that has just ended and is not drafted yet counts as if it were. Raises NotFound
-    `plan_not_found`, `plan_version_not_found`, as `billing.discounts.queries.redeemable`, and as
+    A period that has just ended and is not drafted yet counts as if it were. Raises Conflict as
+    `refuse_priced_twice`, NotFound `plan_not_found`, `plan_version_not_found`, as `billing.discounts.queries.redeemable`, and as
     `billing.invoicing.changes.decide`.
     """
     due = due_boundaries(row, contract, at=now)
@@ -163,7 +184,7 @@ def decide_change(
     if asked.kind is ChangeKind.COUPON and discount is None:
         found = redeemable(code=asked.coupon, day=day)
         discount = NewDiscount(id=ids.new_id(), terms=terms_of_coupon(found))
-    return counting_users(
+    decided = counting_users(
         tenant_id=contract.tenant_id,
         usage=_usage_around(contract, day=day),
         rate=lambda usage: _decided(
@@ -177,6 +198,29 @@ def decide_change(
             now=now,
         ),
     )
+    if asked.kind in _WIDENING:
+        others = others_of([row])[row.id]
+        refuse_priced_twice(
+            decided.decision.after,
+            starts_at=row.starts_at,
+            ends_at=decided.decision.ends_at,
+            others=others,
+        )
+    return decided
+
+
+def refuse_priced_twice(
+    contract: Contract, *, starts_at: datetime, ends_at: datetime | None, others: Iterable[Priced]
+) -> None:
+    """Raises Conflict where the contract would price what another subscription of the tenant prices at
+    the same time; see `billing.subscriptions.overlap.refuse_overlap`."""
+    own = stretches_of(
+        phases=[(each.starts_on, each.terms) for each in contract.versions],
+        starts_at=starts_at,
+        ends_at=ends_at,
+        zone=contract.cadence.zone,
+    )
+    refuse_overlap(own, others)
 
 
 def _decided(

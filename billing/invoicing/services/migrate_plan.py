@@ -22,6 +22,7 @@ from billing.invoicing.services.decide_change import (
     facts_of,
     lock_advance,
     lock_drafts,
+    refuse_priced_twice,
 )
 from billing.invoicing.services.draft_due import draft_due
 from billing.invoicing.services.settle_change import Settling, settle_changes
@@ -32,6 +33,7 @@ from billing.subscriptions.domain import (
     SubscriptionStatus,
 )
 from billing.subscriptions.models import PlanMigration, Subscription, SubscriptionPhase
+from billing.subscriptions.queries import lock_tenants, others_of
 from kernel import ids
 from kernel.errors import DomainError, Invalid, NotFound
 from kernel.period import local_day
@@ -167,6 +169,7 @@ def _chunk(migration_id: UUID, *, now: datetime) -> int:
             return 0
         if when is EffectiveWhen.NOW:
             lock_advance(rows, now=now)
+        lock_tenants(tenant_ids=[row.tenant_id for row in rows])
         ready = [
             row
             for row in rows
@@ -212,6 +215,7 @@ def _plan(
 ) -> list[str]:
     """Plan the change for the end of each period; per subscription "" or why it stays."""
     contracts = load_contracts(rows)
+    others = others_of(rows)
     codes: list[str] = []
     phases: list[SubscriptionPhase] = []
     entries: list[audit.Entry] = []
@@ -225,7 +229,11 @@ def _plan(
             new=new,
         )
         try:
-            after = decide(facts=facts, asked=asked, now=now).after
+            decision = decide(facts=facts, asked=asked, now=now)
+            after = decision.after
+            refuse_priced_twice(
+                after, starts_at=row.starts_at, ends_at=decision.ends_at, others=others[row.id]
+            )
         except DomainError as error:
             codes.append(error.code)
             continue
@@ -278,6 +286,7 @@ def _change_at_once(
 ) -> list[str]:
     """Change subscriptions now, with their documents; per subscription "" or why it stays."""
     contracts = load_contracts(rows, with_taxes=True)
+    others = others_of(rows)
     served = [
         (row, contract.cadence.period_of(day).served)
         for row in rows
@@ -303,6 +312,12 @@ def _change_at_once(
         )
         try:
             decision = decide(facts=facts, asked=asked, now=now)
+            refuse_priced_twice(
+                decision.after,
+                starts_at=row.starts_at,
+                ends_at=decision.ends_at,
+                others=others[row.id],
+            )
             for document in decision.documents:
                 _ = document.draft.total  # refused here, where it stops no other
         except DomainError as error:

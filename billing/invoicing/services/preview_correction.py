@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from billing.invoicing.late_listing import PendingLate, PendingPeriod, pending_late_usage
-from billing.invoicing.services.preview_next_invoice import preview_next_invoice
+from billing.invoicing.services.preview_next_invoice import NextInvoice, preview_next_invoices
 from kernel.money import Money
 from metering.corrections.services.request_correction import CheckedCorrection
 from metering.services import set_usage
@@ -28,8 +28,8 @@ class ChangedPeriod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionEffect:
-    """What the correction changes: periods that are billed, and the next document's total (None where
-    nothing will be billed)."""
+    """What the correction changes: periods that are billed, and the total of the next document that it
+    changes, of the first one if it changes none (None where nothing will be billed)."""
 
     periods: Sequence[ChangedPeriod]
     next_before: Money | None
@@ -52,7 +52,7 @@ def preview_correction(*, correction: CheckedCorrection, now: datetime) -> Corre
         for late in pending_late_usage(tenant_id=tenant_id, limit=_MOST_SUBSCRIPTIONS).rows
         for period in late.periods
     }
-    before = preview_next_invoice(tenant_id=tenant_id, now=now)
+    before = preview_next_invoices(tenant_id=tenant_id, now=now)
     with transaction.atomic(using=current_alias()):
         set_usage(
             tenant_id=tenant_id,
@@ -65,8 +65,9 @@ def preview_correction(*, correction: CheckedCorrection, now: datetime) -> Corre
             reason="preview",
         )
         late = pending_late_usage(tenant_id=tenant_id, limit=_MOST_SUBSCRIPTIONS).rows
-        after = preview_next_invoice(tenant_id=tenant_id, now=now)
+        after = preview_next_invoices(tenant_id=tenant_id, now=now)
         transaction.set_rollback(True, using=current_alias())
+    next_before, next_after = _changed(before, after)
     return CorrectionEffect(
         periods=[
             ChangedPeriod(
@@ -79,6 +80,16 @@ def preview_correction(*, correction: CheckedCorrection, now: datetime) -> Corre
             for each in late
             for period in each.periods
         ],
-        next_before=None if before is None else before.total,
-        next_after=None if after is None else after.total,
+        next_before=next_before,
+        next_after=next_after,
     )
+
+
+def _changed(
+    before: Sequence[NextInvoice], after: Sequence[NextInvoice]
+) -> tuple[Money | None, Money | None]:
+    """A meter is priced by one subscription, so that one document changes at most."""
+    old = {each.subscription_id: each.total for each in before}
+    new = {each.subscription_id: each.total for each in after}
+    pairs = [(old.get(key), new.get(key)) for key in {**old, **new}]
+    return next((pair for pair in pairs if pair[0] != pair[1]), (pairs or [(None, None)])[0])

@@ -1,12 +1,13 @@
-"""The tenant's next document as it stands now: rated like a draft, stored nowhere."""
+"""A tenant's next documents as they stand now: rated like drafts, stored nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
-from billing.invoicing.drafting import draft_document
+from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.late_periods import find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.listings import LineRow
@@ -20,8 +21,10 @@ from kernel.period import Period
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextInvoice:
-    """What the next document would say if no more were used. It is drafted at `drafted_at`."""
+    """What a subscription's next document would say if no more were used. It is drafted at `drafted_at`."""
 
+    subscription_id: UUID
+    plan_document: Mapping[str, Any]
     drafted_at: datetime
     timezone: str
     period: Period
@@ -30,22 +33,28 @@ class NextInvoice:
     lines: Sequence[LineRow]
 
 
-def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | None:
-    """The document of the first boundary after `now`, from the usage that is known, with its tax.
+def preview_next_invoices(*, tenant_id: UUID, now: datetime) -> Sequence[NextInvoice]:
+    """Of each running subscription the document of the first boundary after `now`, from the usage that is
+    known, with its tax; the first to be drafted at the front.
 
     The same drafting and rating as the bill itself, late usage of earlier periods included, in the
-    caller's scope. None when nothing will be
-    billed there, or when the terms can't rate the usage: then the billing run tells why.
+    caller's scope. Left out is what will bill nothing there, and what the terms can't rate: then the
+    billing run tells why.
     """
-    row = (
+    rows = list(
         Subscription.objects.filter(tenant_id=tenant_id, status=SubscriptionStatus.ACTIVE)
         .select_related("plan_version__plan", "tenant")
         .order_by("starts_at", "id")
-        .first()
     )
-    if row is None:
-        return None
-    contract = load_contracts([row])[row.id]
+    contracts = load_contracts(rows)
+    found = [_next_invoice(row, contracts[row.id], now=now) for row in rows]
+    return tuple(
+        sorted((each for each in found if each is not None), key=lambda each: each.drafted_at)
+    )
+
+
+def _next_invoice(row: Subscription, contract: Contract, *, now: datetime) -> NextInvoice | None:
+    tenant_id = row.tenant_id
     cadence = contract.cadence
     first = cadence.first_boundary()
     boundary_at = first if now < first else cadence.after(now)
@@ -71,6 +80,8 @@ def preview_next_invoice(*, tenant_id: UUID, now: datetime) -> NextInvoice | Non
     if draft is None or draft.is_empty:
         return None
     return NextInvoice(
+        subscription_id=row.id,
+        plan_document=row.plan_version.document,
         drafted_at=boundary_at,
         timezone=row.timezone,
         period=draft.period,

@@ -28,6 +28,7 @@ from billing.scenarios.domain.steps import (
     StepFault,
     Story,
     Subscribe,
+    Which,
 )
 from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind, EffectiveWhen
 from kernel.currencies import exponent
@@ -288,6 +289,7 @@ def _change(kind: ChangeKind) -> Callable[[Mapping[str, Any], str], Action]:
                 if is_of_price and asks_quantity
                 else None,
             ),
+            which=_which(step),
         )
 
     return read
@@ -299,6 +301,7 @@ def _coupon(step: Mapping[str, Any], _: str) -> Action:
         asked=AskedChange(
             kind=ChangeKind.COUPON, when=_when(step), coupon=fields.text(step, "coupon")
         ),
+        which=_which(step),
     )
 
 
@@ -311,11 +314,16 @@ def _discount(step: Mapping[str, Any], _: str) -> Action:
         tenant=fields.text(step, "tenant"),
         document={"name": "Discount", **document},
         when=_when(step),
+        which=_which(step),
     )
 
 
 def _end_discount(step: Mapping[str, Any], _: str) -> Action:
-    return EndDiscount(tenant=fields.text(step, "tenant"), number=fields.place(step, "discount"))
+    return EndDiscount(
+        tenant=fields.text(step, "tenant"),
+        number=fields.place(step, "discount"),
+        which=_which(step),
+    )
 
 
 def _migrate(step: Mapping[str, Any], _: str) -> Action:
@@ -329,6 +337,13 @@ def _migrate(step: Mapping[str, Any], _: str) -> Action:
         to_number=fields.place(step, "to"),
         when=EffectiveWhen(fields.choice(step, "when", list(EffectiveWhen), default="period_end")),
         tenants=tuple(tenants),
+    )
+
+
+def _which(step: Mapping[str, Any]) -> Which:
+    return Which(
+        number=None if step.get("subscription") is None else fields.place(step, "subscription"),
+        plan=fields.text(step, "plan_from", default=""),
     )
 
 

@@ -67,20 +67,34 @@ class Pay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which of a tenant's subscriptions is meant, where it has several that run.
+
+    `number` counts the tenant's subscriptions from 1 as they were started, those that ended included;
+    `plan` is what the meant one holds. Neither is needed for a tenant with one that runs.
+    """
+
+    number: int | None = None
+    plan: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that is asked of the tenant's running subscription."""
+    """Something that is asked of a running subscription of the tenant."""
 
     tenant: str
     asked: AskedChange
+    which: Which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedeemCoupon:
-    """A coupon for the tenant's running subscription. Unlike a `Change` it may come together with the
+    """A coupon for a running subscription of the tenant. Unlike a `Change` it may come together with the
     start: what is due at its instant is billed after it."""
 
     tenant: str
     asked: AskedChange
+    which: Which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +104,16 @@ class AgreeDiscount:
     tenant: str
     document: Mapping[str, Any]
     when: EffectiveWhen
+    which: Which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndDiscount:
-    """`number` counts the tenant's discounts from 1."""
+    """`number` counts the subscription's discounts from 1."""
 
     tenant: str
     number: int
+    which: Which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

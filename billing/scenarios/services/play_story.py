@@ -52,13 +52,17 @@ from billing.scenarios.domain.steps import (
     StepFault,
     Story,
     Subscribe,
+    Which,
 )
 from billing.scenarios.queries import (
     invoices_in_order,
     next_due,
     result_document,
+    started_subscriptions,
     tenant_currency,
 )
+from billing.subscriptions.domain import SubscriptionStatus
+from billing.subscriptions.queries import subscription_not_found
 from billing.subscriptions.services import NewSubscription, subscribe
 from billing.taxes.services import load_taxes
 from kernel import clock
@@ -264,8 +268,10 @@ class _Player:
     @_do.register
     def _(self, action: Change | RedeemCoupon) -> None:
         with system_scope(purpose="scenario", actor=ACTOR):
+            tenant = _tenant(action.tenant)
             change_subscription(
-                tenant_id=_tenant(action.tenant).id,
+                tenant_id=tenant.id,
+                subscription_id=_subscription(tenant, action.which),
                 asked=action.asked,
                 now=self._now,
                 actor=ACTOR,
@@ -274,8 +280,10 @@ class _Player:
     @_do.register
     def _(self, action: AgreeDiscount) -> None:
         with system_scope(purpose="scenario", actor=ACTOR):
+            tenant = _tenant(action.tenant)
             agree_discount(
-                tenant_id=_tenant(action.tenant).id,
+                tenant_id=tenant.id,
+                subscription_id=_subscription(tenant, action.which),
                 agreed=AgreedDiscount(document=action.document, when=action.when, reason=ACTOR),
                 now=self._now,
                 actor=ACTOR,
@@ -284,8 +292,10 @@ class _Player:
     @_do.register
     def _(self, action: EndDiscount) -> None:
         with system_scope(purpose="scenario", actor=ACTOR):
+            tenant = _tenant(action.tenant)
             end_discount(
-                tenant_id=_tenant(action.tenant).id,
+                tenant_id=tenant.id,
+                subscription_id=_subscription(tenant, action.which),
                 number=action.number,
                 reason=ACTOR,
                 now=self._now,
@@ -370,6 +380,21 @@ class _Player:
                 ),
                 now=self._now,
             )
+
+
+def _subscription(tenant: Tenant, which: Which) -> UUID | None:
+    """The subscription that a step names; None where it names none, for the only one that runs."""
+    if which.number is None and not which.plan:
+        return None
+    started = started_subscriptions(tenant_id=tenant.id)
+    if which.number is not None:
+        started = started[which.number - 1 : which.number]
+    else:
+        started = [row for row in started if row.status is SubscriptionStatus.ACTIVE]
+    found = [row.id for row in started if which.plan in {"", row.plan_key}]
+    if not found:
+        raise subscription_not_found()
+    return found[-1]
 
 
 def _tenant(key: str) -> Tenant:

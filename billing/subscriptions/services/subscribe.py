@@ -7,18 +7,16 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import IntegrityError, transaction
-from django.db.models import Max
-
 from billing.catalog.queries import StoredVersion, in_force, versions_of
 from billing.subscriptions.domain import Anchor, SubscriptionStatus, check_holding
 from billing.subscriptions.models import Subscription, SubscriptionHolding
+from billing.subscriptions.overlap import Priced, refuse_overlap, stretches_of
+from billing.subscriptions.queries import lock_tenants, priced_by
 from kernel import ids
-from kernel.errors import Conflict, Invalid, NotFound
+from kernel.errors import Invalid, NotFound
 from kernel.period import local_day, local_midnight
 from tenants import audit
 from tenants.models import Tenant
-from work.connections import current_alias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +48,16 @@ def subscribe_many(
     24 hours from the start; the day on which it ends is the first that is billed. One that starts in
     the past is billed by the next run, period by period in order.
 
-    Raises NotFound `plan_not_found`, Conflict `already_subscribed` when a tenant has a subscription
-    that has not ended, `subscriptions_overlap` when one ended after the start, Invalid
+    A tenant may hold several, but none that prices what another prices at the same time. Raises
+    NotFound `plan_not_found`; Conflict as `refuse_overlap`; Invalid
     `naive_instant`, `unknown_price`, `price_is_metered`, `not_an_addon`, `addon_counts_once`,
     `quantity_out_of_range`.
     """
     versions = versions_of(plan_key=plan_key)
     if not versions:
         raise _no_plan(plan_key)
-    taken = set(
-        Subscription.objects.filter(
-            tenant_id__in=[each.tenant_id for each in subscriptions],
-            status=SubscriptionStatus.ACTIVE,
-        ).values_list("tenant_id", flat=True)
-    )
-    if taken:
-        raise _already_subscribed()
-    _refuse_overlaps(subscriptions)
+    lock_tenants(tenant_ids=[each.tenant_id for each in subscriptions])
+    others = priced_by(tenant_ids=[each.tenant_id for each in subscriptions])
     rows, holdings = [], []
     for each in subscriptions:
         if each.starts_at.tzinfo is None:
@@ -76,16 +67,20 @@ def subscribe_many(
         day = local_day(each.starts_at, ZoneInfo(each.timezone))
         version = in_force(versions, day=day)
         row = _row(subscription=each, version=version, now=now)
+        own = stretches_of(
+            phases=[(row.starts_on, version.terms)],
+            starts_at=row.starts_at,
+            ends_at=None,
+            zone=ZoneInfo(row.timezone),
+        )
+        refuse_overlap(own, others[row.tenant_id])
+        others[row.tenant_id].append(
+            Priced(subscription_id=row.id, is_active=True, ends_at=None, stretches=own)
+        )
         rows.append(row)
         holdings.extend(_holdings(row, each, version, now=now))
-    try:
-        with transaction.atomic(using=current_alias()):
-            Subscription.objects.bulk_create(rows, batch_size=1000)
-            SubscriptionHolding.objects.bulk_create(holdings, batch_size=1000)
-    except IntegrityError as error:
-        if "billing_subscription_one_active" not in str(error):
-            raise
-        raise _already_subscribed() from None  # by someone else, since the look above
+    Subscription.objects.bulk_create(rows, batch_size=1000)
+    SubscriptionHolding.objects.bulk_create(holdings, batch_size=1000)
     held: dict[UUID, dict[str, dict[str, str]]] = {}
     for holding in holdings:
         shown = held.setdefault(holding.subscription_id, {"quantities": {}})["quantities"]
@@ -114,7 +109,7 @@ def subscribe_many(
 def subscribe_imported(*, plan_key: str, first_days: Mapping[UUID, date], now: datetime) -> None:
     """Subscribe the tenants that an import made, each from its local day in `first_days`.
 
-    Tenants that hold a subscription keep it. Raises as `subscribe_many`, also when there is no
+    Tenants that hold a subscription keep it and get none. Raises as `subscribe_many`, also when there is no
     tenant to subscribe, so that an import can be refused before it begins.
     """
     if not versions_of(plan_key=plan_key):
@@ -134,25 +129,6 @@ def subscribe_imported(*, plan_key: str, first_days: Mapping[UUID, date], now: d
     ]
     if new:
         subscribe_many(plan_key=plan_key, subscriptions=new, now=now, actor="import")
-
-
-def _refuse_overlaps(subscriptions: Sequence[NewSubscription]) -> None:
-    """What an earlier subscription served, and billed, is not served again."""
-    last_ends = dict(
-        Subscription.objects.filter(
-            tenant_id__in=[each.tenant_id for each in subscriptions], ends_at__isnull=False
-        )
-        .values_list("tenant_id")
-        .annotate(last=Max("ends_at"))
-    )
-    for each in subscriptions:
-        last = last_ends.get(each.tenant_id)
-        if last is not None and each.starts_at < last:
-            raise Conflict(
-                "subscriptions_overlap",
-                f"The tenant's last subscription ended at {last.isoformat()}; start no earlier.",
-                field="starts_at",
-            )
 
 
 def _holdings(
@@ -177,14 +153,6 @@ def _holdings(
         )
         for key, quantity, _ in wanted
     ]
-
-
-def _already_subscribed() -> Conflict:
-    return Conflict(
-        "already_subscribed",
-        "The tenant has a subscription that has not ended; change its plan instead.",
-        field="tenant",
-    )
 
 
 def _no_plan(plan_key: str) -> NotFound:
