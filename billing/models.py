@@ -3,6 +3,7 @@
 from billing.catalog.models import Plan, PlanOffer, PlanVersion
 from billing.certificates.models import Certificate
 from billing.discounts.models import Coupon
+from billing.exchange.models import ExchangeRate
 from billing.fapiao.models import Fapiao, FapiaoBuyer, FapiaoFile, FapiaoProductName
 from billing.invoicing.models import (
     BillingRun,
@@ -23,6 +24,7 @@ from billing.ledger.models import (
     LedgerAccount,
     PeriodRequest,
 )
+from billing.parties.models import BillingProfile
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
 from billing.subscriptions.models import (
     PlanMigration,
@@ -39,11 +41,13 @@ from billing.taxes.models import TaxRate
 __all__ = [
     "AccountingPeriod",
     "BalanceLot",
+    "BillingProfile",
     "BillingRun",
     "Certificate",
     "Coupon",
     "CreditNote",
     "CreditNoteLine",
+    "ExchangeRate",
     "Fapiao",
     "FapiaoBuyer",
     "FapiaoFile",

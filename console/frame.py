@@ -31,6 +31,7 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
             (_("Corrections"), "corrections", "math-function", StaffAction.USAGE_VIEW),
             (_("Payments"), "payments", "building-bank", StaffAction.INVOICES_VIEW),
             (_("Fapiao"), "fapiao", "file-invoice", StaffAction.INVOICES_VIEW),
+            (_("Seller"), "seller", "building", StaffAction.INVOICES_VIEW),
             (_("Taxes"), "tax_rates", "file-invoice", StaffAction.TAXES_VIEW),
             (_("Ledger"), "ledger", "notebook", StaffAction.LEDGER_VIEW),
             (_("Accounting months"), "periods", "lock", StaffAction.LEDGER_VIEW),

@@ -4,8 +4,10 @@ from django.urls import URLPattern, URLResolver, path
 
 from console.finance import (
     balance,
+    billing_details,
     certificates,
     corrections,
+    exchange_rates,
     fapiao,
     invoices,
     late_usage,
@@ -13,6 +15,7 @@ from console.finance import (
     overview,
     payments,
     periods,
+    seller,
     taxes,
 )
 from console.operations import (
@@ -80,6 +83,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tenants/<str:tenant_key>/discounts/", coupons.tenant_discounts, name="discounts"),
     path("tax-rates/", taxes.rates, name="tax_rates"),
     path("tax-rates/new/", taxes.new_rate, name="new_tax_rate"),
+    path("exchange-rates/", exchange_rates.exchange_rates, name="exchange_rates"),
+    path("seller/", seller.seller, name="seller"),
+    path(
+        "tenants/<str:tenant_key>/billing-details/",
+        billing_details.billing_details,
+        name="billing_details",
+    ),
     path("tenants/<str:tenant_key>/tax/", taxes.standing, name="tax_standing"),
     path("fapiao/", fapiao.fapiao_list, name="fapiao"),
     path("fapiao/<uuid:fapiao_id>/red", fapiao.ask_red, name="ask_red_fapiao"),

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from portal import (
     balance,
+    billing_details,
     certificate,
     fapiao,
     home,
@@ -47,6 +48,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="paid",
     ),
     path("<str:tenant_key>/invoices/<uuid:invoice_id>/fapiao", fapiao.ask, name="ask_fapiao"),
+    path(
+        "<str:tenant_key>/billing-details/",
+        billing_details.billing_details,
+        name="billing_details",
+    ),
     path("<str:tenant_key>/fapiao/", fapiao.fapiao_list, name="fapiao"),
     path("<str:tenant_key>/fapiao/<uuid:fapiao_id>/xml", fapiao.xml, name="fapiao_xml"),
     path("<str:tenant_key>/balance/", balance.balance, name="balance"),

@@ -29,6 +29,7 @@ class StaffAction(StrEnum):
     BALANCES_GRANT = "balances.grant"
     TAXES_VIEW = "taxes.view"
     TAXES_CHANGE = "taxes.change"
+    PARTIES_CHANGE = "parties.change"
     FAPIAO_CHANGE = "fapiao.change"
     LATE_USAGE_SET = "late_usage.set"
     LEDGER_VIEW = "ledger.view"
@@ -78,6 +79,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.BALANCES_GRANT: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.TAXES_VIEW: _ALL_STAFF,
     StaffAction.TAXES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.PARTIES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.FAPIAO_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),

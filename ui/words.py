@@ -147,6 +147,30 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "red_special": _("Red, special"),
         "red_ordinary": _("Red, ordinary"),
     },
+    "rate_fault": {
+        "unknown_currency": _("Write three letters, such as EUR."),
+        "same_currency": _("This is the same currency; name the other one."),
+        "not_positive": _("Write a number above zero."),
+        "not_a_decimal": _("Write a number, such as 7.8051."),
+        "too_many_decimals": _("It has more than 12 decimals."),
+        "missing": _("This is needed."),
+    },
+    "party_fault": {
+        "missing": _("This is needed."),
+        "too_long": _("This is too long."),
+        "forbidden_character": _("It has a line break or a character that no document can hold."),
+        "half_an_address": _("An electronic address and its kind belong together."),
+        "unknown_code": _("The list has no such code."),
+        "bad_email": _("This is not an e-mail address."),
+        "bad_iban": _("The check digits or the length of the IBAN are wrong."),
+        "bad_bic": _("A BIC has 8 or 11 characters."),
+        "not_a_country": _("Write two letters, such as CN."),
+        "bad_vat_number": _(
+            "This is no VAT number of the country: the prefix is missing or a digit is wrong."
+        ),
+        "bad_prefix": _("Write 1 to 9 capital letters, digits or dashes, such as INV."),
+        "unknown_rounding": _("Choose one of the list."),
+    },
     "fapiao_fault": {
         "missing": _("This is needed."),
         "blank": _("It holds spaces only; leave it empty."),

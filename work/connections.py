@@ -73,6 +73,11 @@ def joining_one_transaction() -> Iterator[None]:
         _joining.reset(token)
 
 
+def in_sandbox() -> bool:
+    """Whether the running code is in a sandbox, whose rows nobody ever gets to see."""
+    return _joining.get()
+
+
 @contextmanager
 def _savepoint() -> Iterator[None]:
     if _inside_scope.get():

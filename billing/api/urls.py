@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from billing.api.balance import BalanceView
+from billing.api.billing_profile import BillingProfileView
 from billing.api.catalog import PlanInForceView, PlansView, PlanView
 from billing.api.changes import ChangesView, ChangeView, PreviewView
 from billing.api.entitlements import EntitlementCheckView, EntitlementsView
@@ -30,6 +31,7 @@ urlpatterns: list[URLPattern] = [
     path("invoices/<str:invoice_id>/explanation", ExplanationView.as_view(), name="explanation"),
     path("entitlements", EntitlementsView.as_view(), name="entitlements"),
     path("entitlements/check", EntitlementCheckView.as_view(), name="entitlement_check"),
+    path("billing-profile", BillingProfileView.as_view(), name="billing_profile"),
     path("balance", BalanceView.as_view(), name="balance"),
     path("payments", PaymentsView.as_view(), name="payments"),
 ]

@@ -23,7 +23,8 @@ class Seller(models.Model):
     """The legal entity that issues invoices; each has its own number series.
 
     `tax_rounding` tells how its documents round tax; `tax_category` is the category of products whose
-    rate a taxable tenant bears where neither price nor plan names one.
+    rate a taxable tenant bears where neither price nor plan names one. `address` is its whole address
+    where the parts of it (`street` …) are not given. The representative owes the tax in its place.
     """
 
     code = models.CharField(primary_key=True, max_length=32)
@@ -32,6 +33,24 @@ class Seller(models.Model):
     tax_id = models.CharField(max_length=64, blank=True)
     country = models.CharField(max_length=2, blank=True)
     bank_details = models.TextField(blank=True)
+    street = models.CharField(max_length=200, blank=True, default="", db_default="")
+    city = models.CharField(max_length=100, blank=True, default="", db_default="")
+    postal_code = models.CharField(max_length=20, blank=True, default="", db_default="")
+    subdivision = models.CharField(max_length=100, blank=True, default="", db_default="")
+    registration_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    endpoint_scheme = models.CharField(max_length=4, blank=True, default="", db_default="")
+    endpoint_id = models.CharField(max_length=100, blank=True, default="", db_default="")
+    email = models.CharField(max_length=254, blank=True, default="", db_default="")
+    iban = models.CharField(max_length=64, blank=True, default="", db_default="")
+    bic = models.CharField(max_length=11, blank=True, default="", db_default="")
+    representative_name = models.CharField(max_length=200, blank=True, default="", db_default="")
+    representative_street = models.CharField(max_length=200, blank=True, default="", db_default="")
+    representative_city = models.CharField(max_length=100, blank=True, default="", db_default="")
+    representative_postal_code = models.CharField(
+        max_length=20, blank=True, default="", db_default=""
+    )
+    representative_country = models.CharField(max_length=2, blank=True, default="", db_default="")
+    representative_tax_id = models.CharField(max_length=64, blank=True, default="", db_default="")
     number_prefix = models.CharField(max_length=12, default="INV")
     tax_rounding = models.CharField(
         max_length=16,
@@ -116,7 +135,8 @@ class Invoice(models.Model):
     that begins; (subscription, kind, boundary_at) is unique, so no period is billed twice. `period_*` is
     the ended period if it bills arrears, else the one it opens. A draft is finalised at
     `finalize_at`: at once, or when the grace for late usage is over. `issuer` and `buyer` are the parties as
-    they stood when it was issued (`issuer` None: before that was kept). `corrections_counted` is how many
+    they stood when it was issued (`issuer` None: before that was kept); `national_tax` is its tax in the
+    seller's national currency, where that is another, and by which rate. `corrections_counted` is how many
     corrections of its period's days there were when it was rated last: more of them are late usage.
     """
 
@@ -155,6 +175,7 @@ class Invoice(models.Model):
     paid_at = models.DateTimeField(null=True)
     issuer = models.JSONField(null=True)
     buyer = models.JSONField(default=dict)
+    national_tax = models.JSONField(null=True)
     content_hash = models.BinaryField(max_length=32, null=True)
     corrections_counted = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(default=clock.now)
@@ -281,7 +302,7 @@ class CreditNote(models.Model):
 
     `total` = `to_receivable` (less is owed on the invoice) + `to_balance` (credited as cash).
     `document` is the draft that came out negative and was issued as this note; it is void and keeps
-    its lines, which count as billed.
+    its lines, which count as billed. `issuer`, `buyer` and `national_tax` are as an invoice keeps them.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -302,7 +323,9 @@ class CreditNote(models.Model):
     total_minor = models.BigIntegerField()
     to_receivable_minor = models.BigIntegerField()
     to_balance_minor = models.BigIntegerField()
+    issuer = models.JSONField(null=True)
     buyer = models.JSONField(default=dict)
+    national_tax = models.JSONField(null=True)
 
     web_access = "read"
     jobs_access = "append"

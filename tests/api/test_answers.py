@@ -57,6 +57,7 @@ QUERIES: dict[str, str] = {
 
 def bodies(world: World) -> dict[str, Any]:
     return {
+        "/api/v1/billing-profile": {"city": "Paris", "street": "1 Rue"},
         "/api/v1/apps": {"key": "alpha-new", "name": "New"},
         "/api/v1/keys": {"scope": "read", "label": "new", "allowed_addresses": ["10.0.0.0/8"]},
         "/api/v1/subscriptions/{subscription_id}/preview": {"kind": "cancel", "when": "now"},

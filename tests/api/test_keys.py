@@ -26,6 +26,8 @@ MAY: dict[str, set[KeyScope]] = {
     "POST /api/v1/apps": {KeyScope.FULL},
     "POST /api/v1/events": {KeyScope.INGEST, KeyScope.FULL},
     "GET /api/v1/events/rejected": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/billing-profile": {KeyScope.READ, KeyScope.FULL},
+    "PATCH /api/v1/billing-profile": {KeyScope.FULL},
     "GET /api/v1/balance": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/entitlements": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/entitlements/check": {KeyScope.READ, KeyScope.FULL},

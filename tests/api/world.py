@@ -31,6 +31,7 @@ from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.domain import BalanceKind
+from billing.parties.services.set_billing_profile import set_billing_profile
 from billing.payments.domain import AttemptState, Gateway
 from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.grant_balance import grant_balance
@@ -395,6 +396,13 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             concluded_at=now,
         )
         fapiao_id = _fapiao(tenant, invoices[0])
+        set_billing_profile(
+            tenant_id=tenant.id,
+            changes={"legal_name": f"{tenant.key} Ltd", "order_number": f"PO of {tenant.key}"},
+            by_staff=False,
+            now=now,
+            actor="test",
+        )
     with system_scope(purpose="test"):
         FapiaoFile.objects.create(
             tenant_id=tenant.id,

@@ -92,6 +92,7 @@ def test_an_auditor_changes_nothing() -> None:
     changing = {
         StaffAction.LATE_USAGE_SET,
         StaffAction.FAPIAO_CHANGE,
+        StaffAction.PARTIES_CHANGE,
         StaffAction.BALANCES_GRANT,
         StaffAction.PLANS_MIGRATE,
         StaffAction.COUPONS_CHANGE,

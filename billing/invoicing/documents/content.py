@@ -19,6 +19,7 @@ class Party:
     address: str = ""
     country: str = ""
     tax_id: str = ""
+    registration_id: str = ""
     email: str = ""
     reference: str = ""
 
@@ -87,6 +88,8 @@ class InvoiceDocument:
     paid: Money
     due: Money
     payment_instructions: str = ""
+    order_number: str = ""
+    buyer_reference: str = ""
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:

@@ -140,6 +140,14 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
                 days_text(document.first_day, document.last_day, language=language),
             ],
             [words["zone"], literal(document.zone)],
+            *(
+                [words[name], literal(value)]
+                for name, value in (
+                    ("order_number", document.order_number),
+                    ("buyer_reference", document.buyer_reference),
+                )
+                if value
+            ),
         ],
         "seller": _party(document.seller, language=language),
         "buyer": _party(document.buyer, language=language),
@@ -180,7 +188,11 @@ def _party(party: Party, *, language: str) -> dict[str, Any]:
     words = words_of(language)
     lines = [*literal(party.address).split("\n"), country_name(party.country, language=language)]
     lines.append(literal(party.email))
-    for label, value in (("tax_id", party.tax_id), ("reference", party.reference)):
+    for label, value in (
+        ("tax_id", party.tax_id),
+        ("registration_id", party.registration_id),
+        ("reference", party.reference),
+    ):
         if value:
             lines.append(f"{words[label]}{words['colon']}{literal(value)}")
     return {"name": literal(party.name), "lines": [line for line in lines if line]}

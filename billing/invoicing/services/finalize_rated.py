@@ -15,9 +15,11 @@ from billing.invoicing.drafting import Contract, Draft
 from billing.invoicing.late_periods import Late, settlement_rows
 from billing.invoicing.models import Invoice, LateUsage
 from billing.invoicing.parking import Parked
+from billing.invoicing.parties_at_issue import held_back
 from billing.invoicing.recounts import DIFFERS, compare_usage
+from billing.invoicing.required_fields import CODE as FIELDS_MISSING
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
-from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.services.issue_documents import Issuable, issue_documents, with_parties
 from billing.invoicing.services.park_subscription import park_subscription, unpark_subscription
 from kernel.period import Period
 from metering import queries as metering
@@ -59,25 +61,23 @@ def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
     Documents are issued as of `at`. They get their numbers last, so that the series is held for a moment
     only. One whose lines are all zero is not issued: it becomes void and gets no number. One that comes
     out negative, for what late usage gives back, is issued as a credit note. Where the usage that one
-    bills is not what it came to when it was counted anew, its subscription is parked with the reason,
-    until it is.
+    bills is not what it came to when it was counted anew, or where one lacks what the law wants on it, its
+    subscription is parked with the reason, until that is mended.
     """
     closed = metering.closed_until(tenant_ids=list({each.contract.tenant_id for each in rated}))
     outcome = Outcome()
-    ready = _agreeing(
+    agreeing = _agreeing(
         [each for each in rated if _is_ready(each, at=at, closed=closed)], outcome, at=at
     )
+    documents = _complete(agreeing, outcome, at=at)
+    ready = [each for each in agreeing if each.draft.is_empty or each.invoice.id in documents]
     _keep_counts(ready)
     issued = [each for each in ready if not each.draft.is_empty]
     empty = [each.invoice.id for each in ready if each.draft.is_empty]
     if empty:
         Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
     issue_documents(
-        documents=[
-            Issuable(invoice=each.invoice, draft=each.draft)
-            for each in issued
-            if each.draft.total.minor >= 0
-        ],
+        documents=[documents[each.invoice.id] for each in issued if each.draft.total.minor >= 0],
         at=at,
     )
     for each in issued:
@@ -125,6 +125,35 @@ def _agreeing(ready: Sequence[Rated], outcome: Outcome, *, at: datetime) -> list
                     subscription=subscription, code=DIFFERS, now=at
                 )
     return agreeing
+
+
+def _complete(agreeing: Sequence[Rated], outcome: Outcome, *, at: datetime) -> dict[UUID, Issuable]:
+    """Those that bill something and say all that the law wants, by invoice id; the others are parked."""
+    documents = with_parties(
+        [
+            Issuable(invoice=each.invoice, draft=each.draft)
+            for each in agreeing
+            if not each.draft.is_empty
+        ],
+        at=at,
+    )
+    refusals = held_back([each.says for each in documents if each.says is not None])
+    complete = {}
+    for each, refused in zip(documents, refusals, strict=True):
+        subscription = each.invoice.subscription
+        if refused is not None:
+            outcome.parked.append(
+                Parked(tenant=each.invoice.tenant.key, code=refused.code, detail=refused.message)
+            )
+            if subscription is not None:
+                park_subscription(subscription=subscription, fault=refused)
+            continue
+        complete[each.invoice.id] = each
+        if subscription is not None:
+            outcome.released += unpark_subscription(
+                subscription=subscription, code=FIELDS_MISSING, now=at
+            )
+    return complete
 
 
 def _billed_periods(each: Rated) -> list[Period]:

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.exchange.domain import NationalTax
 from billing.invoicing.domain import InvoiceStatus, check_transition, credit_note_prefix
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, Seller
-from billing.invoicing.services.issue_documents import buyer_of, next_numbers
+from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
+from billing.invoicing.services.issue_documents import next_numbers
 from billing.ledger.domain import BalanceKind, credit_note_postings
 from billing.ledger.services import NewTransaction, post_transactions
 from billing.ledger.services.add_to_balance import NewLot, add_lots
@@ -72,7 +74,8 @@ def issue_credit_notes(
     """Issue notes in the caller's scope, all or none, in a few statements however many they are; what
     comes off an invoice's receivable is one more each. Their invoices must be locked.
 
-    Raises Invalid `nothing_to_credit` unless the lines of each sum to more than zero.
+    Raises Invalid `nothing_to_credit` unless the lines of each sum to more than zero, Conflict
+    `invoice_fields_missing` where a note lacks what the law wants on it.
     """
     taxes = [total((line.tax for line in note.lines), currency=note.currency) for note in notes]
     amounts = [
@@ -85,15 +88,21 @@ def issue_credit_notes(
             "The lines sum to nothing; credit an amount above zero.",
             field="lines",
         )
+    said = to_be_issued(
+        [_unissued(note, tax) for note, tax in zip(notes, taxes, strict=True)], at=now
+    )
+    for refused in held_back(said):
+        if refused is not None:
+            raise refused
     to_receivables = [
         _settle(note, amount, now=now) for note, amount in zip(notes, amounts, strict=True)
     ]
-    sellers = {row.code: row for row in Seller.objects.all()}
+    prefixes = dict(Seller.objects.values_list("code", "number_prefix"))
     numbers = next_numbers(
         [
             (
                 note.seller,
-                credit_note_prefix(sellers[note.seller].number_prefix),
+                credit_note_prefix(prefixes[note.seller]),
                 local_day(now, ZoneInfo(note.timezone)).year,
             )
             for note in notes
@@ -117,10 +126,12 @@ def issue_credit_notes(
             total_minor=amount.minor,
             to_receivable_minor=to_receivable.minor,
             to_balance_minor=(amount - to_receivable).minor,
-            buyer=buyer_of(note.tenant),
+            issuer=says.issuer.stored(),
+            buyer=says.recipient.stored(),
+            national_tax=None if says.national_tax is None else says.national_tax.stored(),
         )
-        for note, number, tax, amount, to_receivable in zip(
-            notes, numbers, taxes, amounts, to_receivables, strict=True
+        for note, number, tax, amount, to_receivable, says in zip(
+            notes, numbers, taxes, amounts, to_receivables, said, strict=True
         )
     ]
     CreditNote.objects.bulk_create(rows, batch_size=500)
@@ -154,6 +165,19 @@ def issue_credit_notes(
     _post(list(zip(rows, notes, strict=True)), now=now)
     _tell(list(zip(rows, notes, strict=True)), now=now, actor=actor)
     return rows
+
+
+def _unissued(note: NewCreditNote, tax: Money) -> Unissued:
+    """The note, whose tax is told by the rate of the invoice that it corrects."""
+    told = note.invoice.national_tax if note.invoice is not None else None
+    return Unissued(
+        tenant=note.tenant,
+        seller=note.seller,
+        timezone=note.timezone,
+        taxes=[line.tax_terms for line in note.lines],
+        tax=tax,
+        rate=None if told is None else NationalTax.read(told).rate,
+    )
 
 
 def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:

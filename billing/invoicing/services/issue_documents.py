@@ -1,47 +1,70 @@
-"""Issue drafts: number, freeze, post to the ledger, announce. All that is issued goes through here."""
+"""Issue drafts: number, freeze, post to the ledger, announce. Every invoice that is issued goes through here."""
 
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from billing.invoicing.domain import DAYS_TO_PAY, InvoiceStatus, invoice_number
 from billing.invoicing.drafting import Draft
-from billing.invoicing.issuer import issuer_as_it_stands
 from billing.invoicing.models import Invoice, Seller
+from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
+from billing.invoicing.required_fields import ToBeIssued
 from billing.ledger.domain import invoice_postings
 from billing.ledger.services import NewTransaction, post_transactions
 from kernel.array_literals import plain_array, text_array
 from kernel.money import Money
 from kernel.period import local_day
-from tenants.models import Tenant
 from work import outbox
 from work.connections import cursor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuable:
-    """A draft's row with its content."""
+    """A draft's row with its content; `says` is what it says of its parties, None: it is looked up."""
 
     invoice: Invoice
     draft: Draft
+    says: ToBeIssued | None = None
+
+    @property
+    def unissued(self) -> Unissued:
+        """What has to be known of it to look that up."""
+        return Unissued(
+            tenant=self.invoice.tenant,
+            seller=self.invoice.seller_id,
+            timezone=self.invoice.timezone,
+            taxes=[line.tax for line in self.draft.lines],
+            tax=self.draft.settlement.tax_total,
+        )
+
+
+def with_parties(documents: Sequence[Issuable], *, at: datetime) -> list[Issuable]:
+    """The same, each with what it will say of its parties when it is issued at that instant. Three
+    queries at most."""
+    said = to_be_issued([each.unissued for each in documents], at=at)
+    return [replace(each, says=says) for each, says in zip(documents, said, strict=True)]
 
 
 def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
     """Number, freeze, post and announce drafts, as of `at`, in the caller's scope.
 
     Each invoice's tenant must be loaded. The numbers come last: their series is held for a moment only.
+    Raises Conflict `invoice_fields_missing` where one lacks what the law wants on it: then none is issued.
     """
-    issued = documents
-    if not issued:
+    if not documents:
         return
-    sellers = {row.code: row for row in Seller.objects.all()}
-    issuers = {
-        code: json.dumps(issuer_as_it_stands(row), ensure_ascii=False)
-        for code, row in sellers.items()
-    }
+    if all(each.says is not None for each in documents):
+        issued: Sequence[Issuable] = documents
+    else:
+        issued = with_parties(documents, at=at)
+    said = [each.says for each in issued if each.says is not None]
+    for refused in held_back(said):
+        if refused is not None:
+            raise refused
+    prefixes = dict(Seller.objects.values_list("code", "number_prefix"))
     post_transactions(
         transactions=[_posting(each) for each in issued],
         now=at,
@@ -63,7 +86,7 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
     issue_days = [local_day(at, ZoneInfo(each.invoice.timezone)) for each in issued]
     numbers = next_numbers(
         [
-            (each.invoice.seller_id, sellers[each.invoice.seller_id].number_prefix, day.year)
+            (each.invoice.seller_id, prefixes[each.invoice.seller_id], day.year)
             for each, day in zip(issued, issue_days, strict=True)
         ]
     )
@@ -72,9 +95,9 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
             """
             UPDATE billing_invoice AS i
                SET status = 'open', number = n.number, issued_at = %s, due_on = n.due_on,
-                   buyer = n.buyer, issuer = n.issuer
-              FROM unnest(%s::uuid[], %s::text[], %s::date[], %s::jsonb[], %s::jsonb[])
-                   AS n(id, number, due_on, buyer, issuer)
+                   buyer = n.buyer, issuer = n.issuer, national_tax = nullif(n.national_tax, 'null')
+              FROM unnest(%s::uuid[], %s::text[], %s::date[], %s::jsonb[], %s::jsonb[], %s::jsonb[])
+                   AS n(id, number, due_on, buyer, issuer, national_tax)
              WHERE i.id = n.id
             """,
             [
@@ -83,9 +106,16 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
                 text_array(numbers),
                 plain_array(day + timedelta(days=DAYS_TO_PAY) for day in issue_days),
                 text_array(
-                    json.dumps(buyer_of(each.invoice.tenant), ensure_ascii=False) for each in issued
+                    json.dumps(says.recipient.stored(), ensure_ascii=False) for says in said
                 ),
-                text_array(issuers[each.invoice.seller_id] for each in issued),
+                text_array(json.dumps(says.issuer.stored(), ensure_ascii=False) for says in said),
+                text_array(
+                    json.dumps(
+                        None if says.national_tax is None else says.national_tax.stored(),
+                        ensure_ascii=False,
+                    )
+                    for says in said
+                ),
             ],
         )
     # What comes out at zero is paid as it is issued.
@@ -117,18 +147,6 @@ def _posting(each: Issuable) -> NewTransaction:
             recurring_in_advance=advance, arrears=net - advance, tax=settlement.tax_total
         ),
     )
-
-
-def buyer_of(tenant: Tenant) -> dict[str, str]:
-    """The party as it stands, to be kept on a document that is issued."""
-    return {
-        "key": tenant.key,
-        "name": tenant.name,
-        "address": tenant.address,
-        "tax_id": tenant.tax_id,
-        "country": tenant.country,
-        "email": tenant.billing_email,
-    }
 
 
 def next_numbers(series_of: Sequence[tuple[str, str, int]]) -> list[str]:

@@ -25,7 +25,7 @@ from billing.invoicing.services.decide_change import (
     refuse_priced_twice,
 )
 from billing.invoicing.services.draft_due import draft_due
-from billing.invoicing.services.settle_change import Settling, settle_changes
+from billing.invoicing.services.settle_change import Settling, incomplete, settle_changes
 from billing.subscriptions.domain import (
     AskedChange,
     ChangeKind,
@@ -298,8 +298,8 @@ def _change_at_once(
         served,
         currencies={key: each.versions[0].terms.currency for key, each in contracts.items()},
     )
-    codes: list[str] = []
-    decided: list[Decided] = []
+    codes: dict[UUID, str] = {}
+    found: list[Decided] = []
     for row in rows:
         contract = contracts[row.id]
         facts = facts_of(
@@ -321,24 +321,22 @@ def _change_at_once(
             for document in decision.documents:
                 _ = document.draft.total  # refused here, where it stops no other
         except DomainError as error:
-            codes.append(error.code)
+            codes[row.id] = error.code
         else:
-            codes.append("")
-            decided.append(Decided(row=row, facts=facts, decision=decision, usage={}))
-    settle_changes(
-        [
-            Settling(row=each.row, contract=each.before, document=document)
-            for each in decided
-            for document in each.decision.documents
-        ],
-        now=now,
-        actor=actor,
-    )
+            found.append(Decided(row=row, facts=facts, decision=decision, usage={}))
+    settlings = [
+        Settling(row=each.row, contract=each.before, document=document)
+        for each in found
+        for document in each.decision.documents
+    ]
+    codes.update({key: refused.code for key, refused in incomplete(settlings, now=now).items()})
+    decided = [each for each in found if each.row.id not in codes]
+    settle_changes([each for each in settlings if each.row.id not in codes], now=now, actor=actor)
     write_decisions(decided, asked=asked, now=now)
     audit.record_many(
         [change_entry(each, asked, now=now, actor=actor) for each in decided], now=now
     )
-    return codes
+    return [codes.get(row.id, "") for row in rows]
 
 
 def _version(plan_key: str, number: int) -> StoredVersion:

@@ -1,7 +1,7 @@
 """Print an issued invoice as PDF: rendered once in a language, then the same bytes for ever."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,13 +11,18 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.catalog.queries import terms_of
+from billing.exchange.domain import NationalTax
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
 from billing.invoicing.documents.content import PDF, TaxLine
-from billing.invoicing.documents.words import document_language
+from billing.invoicing.documents.formats import country_name, date_text, money_text
+from billing.invoicing.documents.words import document_language, words_of
 from billing.invoicing.documents.working import working_text
-from billing.invoicing.issuer import issuer_of
+from billing.invoicing.issuer import Issuer, issuer_of
 from billing.invoicing.line_taxes import stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
+from billing.parties.domain.party import Recipient
+from billing.taxes.domain.rules import TaxCode
+from kernel.decimals import plain_text
 from kernel.errors import Conflict, NotFound
 from kernel.money import Money
 from kernel.period import local_day
@@ -138,7 +143,7 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
     if invoice.issued_at is None or invoice.due_on is None or invoice.number is None:
         raise RuntimeError(f"invoice {invoice.id} has a number but no date")
     total = Money(invoice.total_minor, currency)
-    buyer = invoice.buyer
+    buyer = Recipient.read(invoice.buyer)
     rows = list(
         InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id)
         .select_related("plan_version")
@@ -149,15 +154,21 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         language=language,
         zone=invoice.timezone,
         seller=Party(
-            name=issuer.name, address=issuer.address, country=issuer.country, tax_id=issuer.tax_id
+            name=issuer.name,
+            address=issuer.address,
+            country=issuer.country,
+            tax_id=issuer.tax_id,
+            registration_id=issuer.registration_id,
+            email=issuer.email,
         ),
         buyer=Party(
-            name=buyer.get("name", ""),
-            address=buyer.get("address", ""),
-            country=buyer.get("country", ""),
-            tax_id=buyer.get("tax_id", ""),
-            email=buyer.get("email", ""),
-            reference=buyer.get("key", ""),
+            name=buyer.name,
+            address=buyer.address,
+            country=buyer.country,
+            tax_id=buyer.tax_id,
+            registration_id=buyer.registration_id,
+            email=buyer.email,
+            reference=buyer.key,
         ),
         issued_at=invoice.issued_at,
         issued_on=local_day(invoice.issued_at, zone),
@@ -173,8 +184,56 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         total=total,
         paid=Money.zero(currency),
         due=total,
-        payment_instructions=issuer.bank_details,
+        payment_instructions=_payment(issuer, language=language),
+        order_number=buyer.order_number,
+        buyer_reference=buyer.reference,
+        notes=[
+            *(
+                [buyer.exemption_reason]
+                if buyer.exemption_reason
+                and any(line.tax_code == TaxCode.EXEMPT.value for line in rows)
+                else []
+            ),
+            *_notes(issuer, invoice.national_tax, language=language),
+        ],
     )
+
+
+def _payment(issuer: Issuer, *, language: str) -> str:
+    """What a transfer needs; the account too where the text does not name it already."""
+    words = words_of(language)
+    lines = [issuer.bank_details]
+    if issuer.iban and issuer.iban not in issuer.bank_details:
+        lines.append(words["account"].format(account=issuer.iban))
+        if issuer.bic:
+            lines.append(words["bank"].format(bank=issuer.bic))
+    return "\n".join(line for line in lines if line)
+
+
+def _notes(issuer: Issuer, national_tax: dict[str, Any] | None, *, language: str) -> Iterator[str]:
+    """What the law wants told of a representative, and of tax in another currency."""
+    words = words_of(language)
+    if issuer.has_representative:
+        place = f"{issuer.representative_postal_code} {issuer.representative_city}".strip()
+        country = country_name(issuer.representative_country, language=language)
+        yield words["representative"].format(
+            name=issuer.representative_name,
+            address=", ".join(
+                part for part in (issuer.representative_street, place, country) if part
+            ),
+            tax_id=issuer.representative_tax_id,
+        )
+    if national_tax is not None:
+        told = NationalTax.read(national_tax)
+        yield words["national_tax"].format(
+            currency=told.tax.currency,
+            amount=money_text(told.tax, language=language),
+            base=told.rate.base,
+            rate=plain_text(told.rate.rate),
+            quote=told.rate.quote,
+            source=told.rate.source,
+            day=date_text(told.rate.on, language=language),
+        )
 
 
 def _taxes(lines: Sequence[InvoiceLine], *, currency: str, language: str) -> Sequence[TaxLine]:

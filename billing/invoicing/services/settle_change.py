@@ -12,6 +12,7 @@ from billing.invoicing.changes import SettledDocument
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
+from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
     NewCreditNote,
@@ -22,6 +23,7 @@ from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.subscriptions.models import Subscription
+from kernel.errors import Conflict
 
 SELLER = "default"
 _TICK = timedelta(microseconds=1)
@@ -38,11 +40,36 @@ class Settling:
     corrections: int = 0
 
 
+def incomplete(settlings: Sequence[Settling], *, now: datetime) -> dict[UUID, Conflict]:
+    """The subscriptions whose documents would lack what the law wants on them, and why. Three queries at
+    most, for those who leave them out and go on with the others."""
+    said = to_be_issued(
+        [
+            Unissued(
+                tenant=each.row.tenant,
+                seller=SELLER,
+                timezone=each.contract.cadence.zone.key,
+                taxes=[line.tax for line in each.document.draft.lines],
+                tax=each.document.draft.settlement.tax_total,
+            )
+            for each in settlings
+        ],
+        at=now,
+    )
+    return {
+        each.row.id: refused
+        for each, refused in zip(settlings, held_back(said), strict=True)
+        if refused is not None and not each.document.draft.is_empty
+    }
+
+
 def settle_changes(
     settlings: Sequence[Settling], *, now: datetime, actor: str
 ) -> list[Invoice | CreditNote]:
     """Issue what changes settle, as of now, in the caller's cross-tenant scope, in their order: an
     invoice, or below zero a credit note to the cash balance. A few statements however many they are.
+
+    Raises Conflict `invoice_fields_missing` where one lacks what the law wants on it: then none is issued.
     """
     sources = _sources(settlings)
     notes = [

@@ -14,9 +14,11 @@ from billing.invoicing.drafting import Draft, grace_of
 from billing.invoicing.late_periods import Late, find_late, settlement_rows
 from billing.invoicing.models import Invoice, LateUsage
 from billing.invoicing.parking import Parked
+from billing.invoicing.parties_at_issue import held_back
 from billing.invoicing.recounts import DIFFERS, compare_usage
+from billing.invoicing.required_fields import CODE as FIELDS_MISSING
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
-from billing.invoicing.services.issue_documents import Issuable, issue_documents
+from billing.invoicing.services.issue_documents import Issuable, issue_documents, with_parties
 from billing.invoicing.services.park_subscription import park_subscription, unpark_subscription
 from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
@@ -61,7 +63,7 @@ def settle_late_usage(
             Subscription.objects.select_related("plan_version", "tenant")
             .filter(
                 Q(status=SubscriptionStatus.ENDED) | ~Q(late_usage=LateUsagePolicy.NEXT_INVOICE),
-                parked_code__in=["", DIFFERS],
+                parked_code__in=["", DIFFERS, FIELDS_MISSING],
                 **tenants.lookup,
             )
             .filter(**({"id__gt": after} if after is not None else {}))
@@ -179,6 +181,7 @@ def _bill(
     at: datetime,
 ) -> None:
     documents: list[tuple[Late, Invoice | None, Draft | None]] = []
+    drafted: list[tuple[Late, Issuable]] = []
     for late in billed:
         if _park(late, outcome):
             continue
@@ -189,7 +192,9 @@ def _bill(
         invoice = invoice_row(late.contract, draft, seller=seller, at=at, kind=InvoiceKind.LATE)
         invoice.tenant = tenants[late.subscription.id].tenant
         invoice.subscription = late.subscription
-        documents.append((late, invoice, draft))
+        drafted.append((late, Issuable(invoice=invoice, draft=draft)))
+    for late, each in _complete(drafted, outcome, at=at):
+        documents.append((late, each.invoice, each.draft))
     issued = [
         (late, invoice, draft)
         for late, invoice, draft in documents
@@ -228,6 +233,20 @@ def _bill(
         batch_size=500,
     )
     outcome.documents += len(issued)
+
+
+def _complete(
+    drafted: Sequence[tuple[Late, Issuable]], outcome: SettledLate, *, at: datetime
+) -> list[tuple[Late, Issuable]]:
+    """The documents that say all that the law wants; the subscriptions of the others are parked."""
+    documents = with_parties([each for _, each in drafted], at=at)
+    refusals = held_back([each.says for each in documents if each.says is not None])
+    complete = []
+    for (late, _), each, refused in zip(drafted, documents, refusals, strict=True):
+        if not _park(replace(late, error=refused), outcome):
+            unpark_subscription(subscription=late.subscription, code=FIELDS_MISSING, now=at)
+            complete.append((late, each))
+    return complete
 
 
 def _draft(late: Late, *, at: datetime, last: datetime | None) -> Draft | None:

@@ -9,6 +9,25 @@ from kernel import clock
 from tenants.scope import system_scope
 from work.commands import SummitCommand
 
+_PARTS = {
+    "--street": "The parts of the address, in place of --address.",
+    "--city": None,
+    "--postal-code": None,
+    "--subdivision": "State or province, where addresses name it.",
+    "--registration-id": "In the trade register.",
+    "--endpoint-scheme": "What its electronic address is: a code of the list EAS, such as 9930.",
+    "--endpoint-id": "Its electronic address.",
+    "--email": "For questions about invoices.",
+    "--iban": "The account that transfers go to.",
+    "--bic": None,
+    "--representative-name": "Who owes the tax in its place, where that is another.",
+    "--representative-street": None,
+    "--representative-city": None,
+    "--representative-postal-code": None,
+    "--representative-country": None,
+    "--representative-tax-id": None,
+}
+
 
 class Command(SummitCommand):
     help = (
@@ -21,6 +40,8 @@ class Command(SummitCommand):
         parser.add_argument("--address", help="Its address; lines are separated by line breaks.")
         parser.add_argument("--tax-id")
         parser.add_argument("--country", help="Two letters, such as CN.")
+        for option, told in _PARTS.items():
+            parser.add_argument(option, help=told)
         parser.add_argument("--bank-details", help="What a bank transfer needs.")
         parser.add_argument("--number-prefix", help="How invoice numbers begin, such as INV.")
         parser.add_argument(
