@@ -315,6 +315,8 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "plan_migration.started": _("Move to a plan version started"),
         "plan_version.created": _("Plan version stored"),
         "seller.described": _("Seller described"),
+        "billing_profile.set": _("Billing details changed"),
+        "exchange_rates.stored": _("Exchange rates stored"),
         "staff.role_given": _("Staff role given"),
         "subscription.addon_added": _("Add-on added"),
         "subscription.addon_removed": _("Add-on taken away"),
