@@ -49,7 +49,7 @@ def held(tenant: CreatedTenant) -> BillingProfile:
 def test_what_is_given_is_changed_and_the_rest_stays() -> None:
     tenant = a_tenant()
     assert held(tenant) == BillingProfile()
-    keep(tenant, **GIVEN)
+    keep(tenant, by_staff=False, **GIVEN)
     keep(tenant, city=" Lyon ")
     assert held(tenant) == BillingProfile(**{**GIVEN, "city": "Lyon"})
     keep(tenant, city="Lyon")  # nothing new

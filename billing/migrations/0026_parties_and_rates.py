@@ -11,7 +11,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("billing", "0024_issuer_as_it_stood"),
+        ("billing", "0025_several_subscriptions"),
         ("tenants", "0004_taxes"),
     ]
 
