@@ -12,3 +12,4 @@ class BillingConfig(AppConfig):
         import_module("billing.invoicing.tasks")
         import_module("billing.payments.tasks")
         import_module("billing.fapiao.tasks")
+        import_module("billing.mailing.tasks")

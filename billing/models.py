@@ -24,6 +24,7 @@ from billing.ledger.models import (
     LedgerAccount,
     PeriodRequest,
 )
+from billing.mailing.models import DocumentMail, MailPreference
 from billing.parties.models import BillingProfile
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
 from billing.subscriptions.models import (
@@ -47,6 +48,7 @@ __all__ = [
     "Coupon",
     "CreditNote",
     "CreditNoteLine",
+    "DocumentMail",
     "ExchangeRate",
     "Fapiao",
     "FapiaoBuyer",
@@ -59,6 +61,7 @@ __all__ = [
     "JournalTransaction",
     "LateUsage",
     "LedgerAccount",
+    "MailPreference",
     "NumberSeries",
     "PeriodRequest",
     "Plan",

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -20,6 +20,17 @@ _LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 # A guessable key would undo the hashing of end users' ids: 256 bits in hex are 64 characters,
 # in base64 43; 32 is the least that can hold 128.
 _SHORTEST_SECRET = 32
+# Providers of mail, and what each calls its keys.
+_PROVIDERS: Mapping[str, tuple[str, ...]] = {
+    "brevo": ("api_key",),
+    "mailersend": ("api_token",),
+    "mailgun": ("api_key",),
+    "mailjet": ("api_key", "secret_key"),
+    "postmark": ("server_token",),
+    "resend": ("api_key",),
+    "sendgrid": ("api_key",),
+    "sparkpost": ("api_key",),
+}
 
 
 class EnvironmentFault(ValueError):
@@ -28,8 +39,17 @@ class EnvironmentFault(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """The mail server. Without a host, messages are written to ``SUMMIT_HOME/mail`` instead."""
+    """How mail leaves: by a server, by a provider's API, or into a folder.
 
+    `options` are the provider's, as django-anymail names them. `documents`: whether issued documents are
+    mailed; not so where EMAIL_URL is left out.
+    """
+
+    documents: bool
+    folder: str  # where messages are written when there is neither host nor provider
+    provider: str
+    options: Mapping[str, str] = field(repr=False)
+    webhook_secret: str = field(repr=False)
     host: str
     port: int
     user: str
@@ -114,7 +134,7 @@ def load(*, environ: Mapping[str, str] | None = None) -> Environment:
         ),
         fapiao_api_base=_url(values, "FAPIAO_API_BASE", schemes={"http", "https"}).rstrip("/"),
         fapiao_api_key=values.get("FAPIAO_API_KEY", "").strip(),
-        mail=_mail(values),
+        mail=_mail(values, home=home),
         wants_demo=_wants_demo(values),
     )
 
@@ -182,21 +202,34 @@ def _url(values: Mapping[str, str], name: str, *, schemes: set[str] | None) -> s
     return url
 
 
-def _mail(values: Mapping[str, str]) -> Mail:
-    """``EMAIL_URL`` as ``smtp[s]://user:password@host:port/?starttls=1`` and ``MAIL_FROM``."""
-    url = urlsplit(_url(values, "EMAIL_URL", schemes={"smtp", "smtps"}))
+def _mail(values: Mapping[str, str], *, home: Path) -> Mail:
+    """``EMAIL_URL`` as ``smtp[s]://user:password@host:port/?starttls=1``, ``postmark://token@`` and the like,
+    or ``file:///folder``; ``MAIL_FROM``; what a provider must say to be believed."""
+    url = urlsplit(_url(values, "EMAIL_URL", schemes={"smtp", "smtps", "file", *_PROVIDERS}))
+    options = dict(parse_qsl(url.query))
     tls = url.scheme == "smtps"
-    starttls = dict(parse_qsl(url.query)).get("starttls", "0").lower() in _YES
-    if url.scheme and not url.hostname:
-        raise EnvironmentFault(
-            "EMAIL_URL has no host: use smtp://user:password@mail.example.com:587"
-        )
+    starttls = options.get("starttls", "0").lower() in _YES
+    provider = url.scheme if url.scheme in _PROVIDERS else ""
+    if tls or url.scheme == "smtp":
+        if not url.hostname:
+            raise EnvironmentFault(
+                "EMAIL_URL has no host: use smtp://user:password@mail.example.com:587"
+            )
+    elif provider and not url.username:
+        raise EnvironmentFault(f"EMAIL_URL has no key: use {provider}://KEY@")
     try:
         port = url.port or (465 if tls else 587 if starttls else 25)
     except ValueError as error:
         raise EnvironmentFault("EMAIL_URL has a port that is not a number up to 65535") from error
     return Mail(
-        host=url.hostname or "",
+        documents=bool(url.scheme),
+        folder=unquote(url.path) if url.scheme == "file" else str(home / "mail"),
+        provider=provider,
+        options=_provider_options(provider, url, options) if provider else {},
+        webhook_secret=_secret(values, "MAIL_WEBHOOK_SECRET", home=home, prefix="mail:")
+        if provider
+        else values.get("MAIL_WEBHOOK_SECRET", "").strip(),
+        host="" if provider else url.hostname or "",
         port=port,
         user=unquote(url.username or ""),
         password=unquote(url.password or ""),
@@ -204,6 +237,15 @@ def _mail(values: Mapping[str, str]) -> Mail:
         tls=tls,
         sender=values.get("MAIL_FROM", "").strip() or "Summit <summit@localhost>",
     )
+
+
+def _provider_options(
+    provider: str, url: SplitResult, options: Mapping[str, str]
+) -> dict[str, str]:
+    """Keys before the @, the rest as the address's query says: ``mailgun://KEY@?sender_domain=m.example.com``."""
+    keys = zip(_PROVIDERS[provider], (url.username, url.password), strict=False)
+    given = {**{name: unquote(key or "") for name, key in keys}, **options}
+    return {f"{provider}_{name}".upper(): value for name, value in given.items() if value}
 
 
 def _secret(

@@ -106,6 +106,12 @@ _TOLD: Final[Mapping[str, str]] = {
     "quantity_differs": "in `findings` · An invoice was worked out from another value of a day than is stored; `billed` and `stored` tell both.",
     "lines_differ": "in `findings` · The lines of a document don't sum to its `figure`; `said` and `lines` tell both, in minor units.",
     "posting_differs": "in `findings` · The ledger has another amount for a document than its total, in minor units.",
+    "no_answer": "of a mail · The mail server fell silent; it may have gone out. Ask, or send it again by hand.",
+    "no_connection": "of a mail · The provider of mail could not be reached; it is tried again.",
+    "not_supported": "of a mail · The mail server can't reach an address of such characters.",
+    "recipient_refused": "of a mail · The provider of mail refused the address. Correct it.",
+    "sender_refused": "of a mail · The mail server refused the sender. Correct MAIL_FROM, or tell the server that it may send for it; it is tried again.",
+    "unusable": "of a mail · The address or the message can't be sent as it is. Correct the address.",
     "try_again": "503 · The event could not be stored; the gateway sends it again.",
 }
 

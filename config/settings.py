@@ -11,6 +11,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = environment.load()
 
 SUMMIT_HOME = ENVIRONMENT.home
+PUBLIC_URL = ENVIRONMENT.public_url
 DATABASE_URL = ENVIRONMENT.database_url
 BROKER_URL = ENVIRONMENT.broker_url
 SECRET_KEY = ENVIRONMENT.secret_key
@@ -95,11 +96,20 @@ AUTH_PASSWORD_VALIDATORS = [
 SUMMIT_REQUIRE_STAFF_MFA = ENVIRONMENT.https_only
 
 EMAIL_BACKEND = (
-    "django.core.mail.backends.smtp.EmailBackend"
+    f"anymail.backends.{ENVIRONMENT.mail.provider}.EmailBackend"
+    if ENVIRONMENT.mail.provider
+    else "django.core.mail.backends.smtp.EmailBackend"
     if ENVIRONMENT.mail.host
     else "django.core.mail.backends.filebased.EmailBackend"
 )
-EMAIL_FILE_PATH = SUMMIT_HOME / "mail"
+EMAIL_FILE_PATH = ENVIRONMENT.mail.folder
+MAIL_DOCUMENTS = ENVIRONMENT.mail.documents
+MAIL_PROVIDER = ENVIRONMENT.mail.provider
+ANYMAIL = {
+    **ENVIRONMENT.mail.options,
+    "WEBHOOK_SECRET": [each for each in ENVIRONMENT.mail.webhook_secret.split(",") if each],
+    "REQUESTS_TIMEOUT": 10,
+}
 EMAIL_HOST = ENVIRONMENT.mail.host
 EMAIL_PORT = ENVIRONMENT.mail.port
 EMAIL_HOST_USER = ENVIRONMENT.mail.user

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs/", api_docs.reference, name="api-docs"),
     path("api/v1/", include("config.api_urls")),
     path("webhooks/", include("billing.payments.urls")),
+    path("webhooks/", include("billing.mailing.urls")),
     path("console/", include("console.urls")),
     path("portal/", include("portal.urls")),
     path("", include("ui.urls")),

@@ -17,6 +17,7 @@ from billing.invoicing.listings import (
     receivables,
 )
 from billing.invoicing.services.print_invoice import print_invoice
+from billing.mailing.queries import first_sent, mails_of_invoice
 from billing.payments.queries import attempts_of_invoice, payments_of_invoice
 from kernel import clock
 from portal.access import Here, member_page
@@ -123,6 +124,7 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
     detail = invoice_detail(
         invoice_id=invoice_id, now=clock.now(), tenant_id=here.tenant_id, issued_only=True
     )
+    mails = mails_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id)
     asked = fapiao_rows(tenant_id=here.tenant_id, invoice_id=invoice_id, limit=20).rows
     return page(
         request,
@@ -134,6 +136,8 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
         lines=[shown_line(line) for line in detail.lines],
         payments=payments_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
         attempts=attempts_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
+        mails=mails,
+        mailed_at=first_sent(mails),
         fapiao=asked,
         fapiao_can_be_asked=here.may(MemberAction.INVOICES_PAY)
         and fapiao_are_issued()

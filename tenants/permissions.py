@@ -25,6 +25,7 @@ class StaffAction(StrEnum):
     PLANS_MIGRATE = "plans.migrate"
     SUBSCRIPTIONS_CHANGE = "subscriptions.change"
     INVOICES_VIEW = "invoices.view"
+    INVOICES_MAIL = "invoices.mail"
     PAYMENTS_RECORD = "payments.record"
     BALANCES_GRANT = "balances.grant"
     TAXES_VIEW = "taxes.view"
@@ -75,6 +76,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
         {StaffRole.SALES, StaffRole.FINANCE, StaffRole.ADMIN}
     ),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
+    StaffAction.INVOICES_MAIL: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.BALANCES_GRANT: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.TAXES_VIEW: _ALL_STAFF,

@@ -51,6 +51,13 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
         "The bank's reference %(reference)s is booked already; each is booked once."
     ),
     "card_payments_off": _("Cards are not taken here yet. Please pay by bank transfer."),
+    "invalid_mail_address": _("%(address)s is no e-mail address."),
+    "mail_off": _("Documents are not mailed here: EMAIL_URL is not set."),
+    "mail_under_way": _("This mail is being sent already."),
+    "no_mail_recipients": _(
+        "There is nobody who hasn't it yet: the tenant has no further billing address."
+    ),
+    "too_many_mail_addresses": _("Name %(most)s addresses at most, or that of a list."),
     "gateway_busy": _("The card service is busy. Nothing was charged; try again in a minute."),
     "gateway_refused": _("The card service refused the payment. Nothing was charged."),
     "amount_not_chargeable": _("This amount cannot be charged to a card."),

@@ -44,6 +44,7 @@ ICONS: Final = (
     "language",
     "lock",
     "logout",
+    "mail",
     "math-function",
     "menu-2",
     "message",

@@ -16,6 +16,8 @@ from billing.invoicing.listings import (
 )
 from billing.invoicing.services.print_invoice import print_invoice_for_staff
 from billing.ledger.queries import entries_of
+from billing.mailing.gateways.configured import mail_is_sent
+from billing.mailing.queries import first_sent, mails_of_invoice
 from billing.payments.queries import attempts_of_invoice, payments_of_invoice
 from console.access import StaffRequest, staff_page
 from console.frame import page
@@ -124,6 +126,7 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
     detail = invoice_detail(invoice_id=invoice_id, now=now)
     role = request.user.staff_role
     payments = payments_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
+    mails = mails_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
     entries = (
         entries_of(
             tenant_id=detail.tenant_id,
@@ -145,6 +148,9 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
         entries=entries,
         payments=payments,
         attempts=attempts_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id),
+        mails=mails,
+        mailed_at=first_sent(mails),
+        mail_is_sent=mail_is_sent(),
         trail=trail_of(tenant_id=detail.tenant_id, target=f"invoice:{detail.id}", limit=20),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from django.db import connections
@@ -31,6 +31,8 @@ from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.domain import BalanceKind
+from billing.mailing.domain import MailState
+from billing.mailing.models import DocumentMail, MailPreference
 from billing.parties.services.set_billing_profile import set_billing_profile
 from billing.payments.domain import AttemptState, Gateway
 from billing.payments.models import Payment, PaymentAttempt
@@ -80,6 +82,7 @@ class World:
     payment_id: UUID
     attempt_id: UUID
     fapiao_id: UUID
+    mail_id: UUID
 
     @property
     def key(self) -> str:
@@ -97,6 +100,7 @@ class World:
             ("pay", self.payment_id),
             ("att", self.attempt_id),
             ("fap", self.fapiao_id),
+            ("mail", self.mail_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -412,6 +416,16 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             sha256=bytes(32),
             received_at=now,
         )
+        mail = DocumentMail.objects.create(
+            tenant_id=tenant.id,
+            invoice=invoices[0],
+            address=f"accounts@{tenant.key}.example",
+            state=MailState.SENT,
+            batch=uuid4(),
+            planned_at=now,
+            sent_at=now,
+        )
+        MailPreference.objects.create(tenant_id=tenant.id, addresses=[f"more@{tenant.key}.example"])
     with tenant_scope(tenant.id):
         return World(
             tenant=tenant,
@@ -426,6 +440,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             payment_id=Payment.objects.values_list("id", flat=True)[0],
             attempt_id=attempt.id,
             fapiao_id=fapiao_id,
+            mail_id=mail.id,
         )
 
 

@@ -53,6 +53,8 @@ def test_public_address_decides_hosts_and_https(tmp_path: Path) -> None:
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD': use one of CRITICAL"),
         ("DATABASE_URL", "mysql://a:secret@b/c", "DATABASE_URL must begin with postgres://"),
         ("EMAIL_URL", "smtp://", "EMAIL_URL has no host"),
+        ("EMAIL_URL", "postmark://", "EMAIL_URL has no key: use postmark://KEY@"),
+        ("EMAIL_URL", "pigeon://mail.example.com", "EMAIL_URL must begin with brevo://"),
         ("EMAIL_URL", "smtp://mail.example.com:x", "EMAIL_URL has a port"),
         ("PUBLIC_URL", "summit.example.com", "PUBLIC_URL is 'summit.example.com'"),
         ("SUMMIT_HASH_KEY", "short", "SUMMIT_HASH_KEY is too short"),
@@ -81,6 +83,24 @@ def test_mail_server_from_its_url(tmp_path: Path) -> None:
     assert mail.starttls
     assert not mail.tls
     assert _load(tmp_path, EMAIL_URL="smtps://mail.example.com").mail.port == 465
+
+
+def test_a_provider_of_mail_from_its_url(tmp_path: Path) -> None:
+    mail = _load(tmp_path, EMAIL_URL="mailgun://key%2F1@?sender_domain=m.example.com").mail
+    assert (mail.provider, mail.host, mail.documents) == ("mailgun", "", True)
+    assert mail.options == {"MAILGUN_API_KEY": "key/1", "MAILGUN_SENDER_DOMAIN": "m.example.com"}
+    assert mail.webhook_secret.startswith("mail:")
+    assert _load(tmp_path, EMAIL_URL="mailjet://k:s@").mail.options == {
+        "MAILJET_API_KEY": "k",
+        "MAILJET_SECRET_KEY": "s",
+    }
+
+
+def test_documents_are_mailed_where_it_is_said_how(tmp_path: Path) -> None:
+    silent = _load(tmp_path).mail
+    assert (silent.documents, silent.folder) == (False, str(tmp_path / "mail"))
+    folder = _load(tmp_path, EMAIL_URL="file:///var/mail%20out").mail
+    assert (folder.documents, folder.folder, folder.host) == (True, "/var/mail out", "")
 
 
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:

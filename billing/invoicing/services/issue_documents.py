@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.invoicing.domain import DAYS_TO_PAY, InvoiceStatus, invoice_number
@@ -19,6 +21,8 @@ from kernel.money import Money
 from kernel.period import local_day
 from work import outbox
 from work.connections import cursor
+
+_TOLD_TOGETHER: Final = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
             for each in issued
         ]
     )
+    _announce_together([each.invoice.id for each in issued])
     issue_days = [local_day(at, ZoneInfo(each.invoice.timezone)) for each in issued]
     numbers = next_numbers(
         [
@@ -124,6 +129,24 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
         Invoice.objects.filter(id__in=nothing_owed, status=InvoiceStatus.OPEN).update(
             status=InvoiceStatus.PAID, paid_at=at
         )
+
+
+def _announce_together(invoice_ids: Sequence[UUID]) -> None:
+    """For what is done for many at once, such as mailing them; a message holds no more ids than these."""
+    chunks = [
+        invoice_ids[start : start + _TOLD_TOGETHER]
+        for start in range(0, len(invoice_ids), _TOLD_TOGETHER)
+    ]
+    outbox.publish_many(
+        [
+            outbox.NewMessage(
+                topic="documents.issued",
+                key=str(chunk[0]),
+                payload={"invoices": [str(each) for each in chunk]},
+            )
+            for chunk in chunks
+        ]
+    )
 
 
 def _posting(each: Issuable) -> NewTransaction:

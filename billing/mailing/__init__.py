@@ -1,0 +1,1 @@
+"""Mail with issued documents: to whom it goes, and what became of each. Start at `domain`."""

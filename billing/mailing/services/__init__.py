@@ -1,0 +1,1 @@
+"""The verbs of mailing, one a file."""
