@@ -10,12 +10,12 @@ from django.db import connections, transaction
 from psycopg2 import sql
 
 from config.postgres import roles
-from tenants import row_security
+from tenants import guard_functions, row_security
 from work.connections import OWNER
 
 
 def set_up(*, verbosity: int = 1) -> None:
-    """Migrate as the owner, then make roles, grants and policies; safe to run again, also at once
+    """Migrate as the owner, then make roles, grants and policies and fix what guards look at; safe to run again, also at once
     from two processes."""
     with connections[OWNER].cursor() as cursor:
         # A session lock on the owner's own direct connection: migrations commit in between.
@@ -33,6 +33,7 @@ def set_up(*, verbosity: int = 1) -> None:
                         jobs_password=roles.password_of(jobs),
                     )
                 )
+                guard_functions.fix(cursor)
                 cursor.execute(
                     "CREATE TABLE IF NOT EXISTS summit_schema"
                     " (one boolean PRIMARY KEY DEFAULT true CHECK (one), fingerprint text NOT NULL)"
@@ -99,7 +100,8 @@ def fingerprint() -> str:
                 )
             ]
             digest.update(f"{model._meta.db_table} {access}".encode())
-    digest.update(Path(row_security.__file__).read_bytes())
+    for file in (row_security.__file__, guard_functions.__file__):
+        digest.update(Path(file).read_bytes())
     return digest.hexdigest()
 
 

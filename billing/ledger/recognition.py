@@ -16,12 +16,13 @@ from work.connections import cursor
 RECOGNITION = "revenue_recognition"
 """The kind of the journal's transactions."""
 
-# A period that ends at a local midnight ends with the day before; another one counts its last day.
+# A period that ends where a local day begins ends with the day before; another one counts its last day. A day
+# may begin after midnight, so the instant before is what tells it.
 _EARNED = """
     billed AS (
         SELECT l.tenant_id, i.currency, l.amount_minor - l.discount_minor AS minor,
                (l.period_starts_at AT TIME ZONE i.timezone)::date AS starts_on,
-               (l.period_ends_at AT TIME ZONE i.timezone - interval '1 microsecond')::date + 1
+               ((l.period_ends_at - interval '1 microsecond') AT TIME ZONE i.timezone)::date + 1
                    AS ends_on
           FROM billing_invoiceline l
           JOIN billing_invoice i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id
@@ -29,7 +30,7 @@ _EARNED = """
         UNION ALL
         SELECT c.tenant_id, n.currency, -c.amount_minor,
                (c.period_starts_at AT TIME ZONE n.timezone)::date,
-               (c.period_ends_at AT TIME ZONE n.timezone - interval '1 microsecond')::date + 1
+               ((c.period_ends_at - interval '1 microsecond') AT TIME ZONE n.timezone)::date + 1
           FROM billing_creditnoteline c
           JOIN billing_creditnote n ON n.tenant_id = c.tenant_id AND n.id = c.credit_note_id
           LEFT JOIN billing_invoiceline l ON l.tenant_id = c.tenant_id AND l.id = c.invoice_line_id

@@ -18,7 +18,7 @@ from billing.ledger.models import JournalTransaction
 from billing.ledger.queries import account_balances
 from billing.ledger.recognition import RECOGNITION, first_deferral_drift
 from billing.ledger.services.recognize_revenue import recognize_revenue
-from billing.subscriptions.domain import AskedChange, ChangeKind
+from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind
 from kernel import clock
 from kernel.money import Money
 from tenants.scope import system_scope
@@ -90,6 +90,18 @@ def test_each_day_earns_its_part_and_the_last_one_leaves_nothing() -> None:
     assert set(parts) == {322, 323}
     assert books() == (0, 10000)
     assert recognize("2026-04-30") == 0
+
+
+def test_a_period_that_ends_where_clocks_skip_midnight_ends_with_the_day_before() -> None:
+    a_plan({**STANDARD, "prices": [{"key": "base", "model": "flat", "amount": "310"}]})
+    # In Cairo April 24th 2026 begins at 01:00.
+    tenant = a_tenant(timezone="Africa/Cairo")
+    a_subscription(tenant, starts_on=date(2026, 3, 24), anchor=Anchor.ANNIVERSARY)
+    bill("2026-03-24T12:00:00+02:00")
+    recognize("2026-03-24")
+    assert books() == (30000, 1000)
+    recognize("2026-04-23")
+    assert books() == (0, 31000)
 
 
 def test_run_again_it_finds_nothing_and_never_goes_back() -> None:
