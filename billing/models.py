@@ -7,6 +7,7 @@ from billing.exchange.models import ExchangeRate
 from billing.fapiao.models import Fapiao, FapiaoBuyer, FapiaoFile, FapiaoProductName
 from billing.invoicing.models import (
     BillingRun,
+    Charge,
     CreditNote,
     CreditNoteLine,
     Invoice,
@@ -45,6 +46,7 @@ __all__ = [
     "BillingProfile",
     "BillingRun",
     "Certificate",
+    "Charge",
     "Coupon",
     "CreditNote",
     "CreditNoteLine",

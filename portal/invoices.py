@@ -51,6 +51,12 @@ def _columns(tenant_key: str) -> tuple[Column[InvoiceRow], ...]:
                 note=words.billed_for(is_opening=row.is_opening),
             ),
         ),
+        Column(
+            key="kind",
+            label=_("Kind"),
+            value=lambda row: words.word("invoice_kind", row.kind),
+            minor=True,
+        ),
         Column(key="state", label=_("State"), value=lambda row: words.status("invoice", row.state)),
         Column(
             key="due", label=_("Due on"), value=lambda row: row.due_on, sortable=True, minor=True

@@ -26,6 +26,7 @@ class StaffAction(StrEnum):
     SUBSCRIPTIONS_CHANGE = "subscriptions.change"
     INVOICES_VIEW = "invoices.view"
     INVOICES_MAIL = "invoices.mail"
+    CHARGES_CHANGE = "charges.change"
     PAYMENTS_RECORD = "payments.record"
     BALANCES_GRANT = "balances.grant"
     TAXES_VIEW = "taxes.view"
@@ -77,6 +78,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     ),
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.INVOICES_MAIL: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.CHARGES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.BALANCES_GRANT: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.TAXES_VIEW: _ALL_STAFF,

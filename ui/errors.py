@@ -77,6 +77,16 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "later_period_closed": _(
         "%(month)s is closed too; months are opened in the reverse order, so open that one first."
     ),
+    "charge_concluded": _("It was issued, or came to nothing: it is a draft no more."),
+    "reference_used": _(
+        "Something else was asked for under this reference. Use another one, or change that draft."
+    ),
+    "not_a_reference": _("Write 1 to 100 characters without blanks around them."),
+    "no_description": _("Say in one of the languages what it is for."),
+    "no_service_days": _("Give the first and the last day, or neither."),
+    "service_ends_before": _("The last day is before the first."),
+    "service_too_long": _("At most ten years; draft several charges."),
+    "no_tax_rate": _("No rate of tax is in force for these days; add one under Taxes."),
     "period_hindered": _("The month can't be closed yet; what hinders it stands below."),
     "usage_changed": _(
         "The day's usage was %(before)s when this was asked for and is %(now)s now; refuse it and ask for it anew."

@@ -47,7 +47,7 @@ class BilledLine(Protocol):
     @property
     def plan_key(self) -> str: ...
     @property
-    def plan_version(self) -> int: ...
+    def plan_version(self) -> int | None: ...
     @property
     def plan_effective_from(self) -> date | None: ...
     @property
@@ -108,7 +108,7 @@ class ShownLine:
     amount: Money
     period: Period
     plan_key: str
-    plan_version: int
+    plan_version: int | None
     plan_effective_from: date | None
     clause: Clause | None
     model: Text
@@ -167,6 +167,9 @@ def _clause(told: Mapping[str, Any] | None) -> Clause | None:
 
 
 def _title(line: BilledLine) -> str:
+    by_hand = line.explanation.get("by_hand")
+    if by_hand:
+        return _told_in(by_hand["description"], get_language() or "en")
     adjusts = line.explanation.get("adjusts") or {}
     working = line.explanation["working"] if adjusts else line.explanation
     meter = (working.get("aggregation") or {}).get("meter")
@@ -180,6 +183,12 @@ def _title(line: BilledLine) -> str:
     if adjusts:
         name = _("Late usage: %(name)s") % {"name": name}
     return f"{name} · {line.app_key}" if line.app_key else name
+
+
+def _told_in(texts: Mapping[str, str], language: str) -> str:
+    """What staff wrote of a line, in the reader's language where it was written in it."""
+    wanted = "zh-hans" if language.startswith("zh") else "en"
+    return texts.get(wanted) or texts.get("en") or next(iter(texts.values()))
 
 
 class _Reading:
@@ -211,6 +220,8 @@ class _Reading:
             )
         elif line.kind == "credit":
             parts.append(_("Unused part of %(plan)s") % {"plan": line.plan_key})
+        elif "by_hand" in self.working:
+            parts.append(str(words.word("invoice_kind", str(self.working["by_hand"]["kind"]))))
         if "included" in self.working:
             parts.append(
                 _("%(quantity)s included") % {"quantity": self._short(self.working["included"])}
@@ -222,6 +233,7 @@ class _Reading:
     def steps(self, line: BilledLine) -> Iterator[str]:
         working = self.working
         yield from self._adjusted()
+        yield from self._by_hand(line)
         if self.aggregation:
             yield self._aggregated(value=self._number(self.aggregation.get("value", "0")))
         if "converted" in working:
@@ -284,6 +296,29 @@ class _Reading:
                 else formats.money_text(self._whole(line.amount), language=self.language),
             }
         yield from self._settled(line)
+
+    def _by_hand(self, line: BilledLine) -> Iterator[str]:
+        """What staff wrote down, or what a commitment misses; the exact amount and the tax follow."""
+        told = self.working.get("by_hand")
+        if not told:
+            return
+        if "unit_price" in told and told["quantity"] != "1":
+            yield _("%(quantity)s × %(price)s") % {
+                "quantity": self._number(told["quantity"]),
+                "price": self._price(told["unit_price"]),
+            }
+        commitment = told.get("commitment")
+        if commitment:
+            yield _("Committed for the period: %(amount)s") % {
+                "amount": self._money(commitment["committed"])
+            }
+            for each in commitment["documents"]:
+                yield f"{each['number']} · {self._money(each['net'])}"
+            yield _("Billed for it, before tax: %(amount)s") % {
+                "amount": self._money(commitment["billed"])
+            }
+        if line.timing == "in_advance":
+            yield _("Revenue in equal parts over the days of the service")
 
     def _discounts(self) -> Iterator[str]:
         """Each discount in its order; bounds come after them."""

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from billing.invoicing.documents.content import PDF
 from billing.invoicing.documents.working import working_text
-from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.queries import InvoiceDetail, InvoiceFilter, invoice_of, invoice_page
 from billing.invoicing.representation import invoice_document, invoice_summary, why_this_price
 from billing.invoicing.services.print_invoice import print_invoice
@@ -59,6 +59,7 @@ _INVOICE_FIELDS: Final = {
     "id": id_of("inv"),
     "number": {**NULLABLE_TEXT, "description": "Null while it is a draft."},
     "tenant": TEXT,
+    "kind": one_of(*InvoiceKind),
     "status": one_of(*InvoiceStatus),
     "issued_at": NULLABLE_INSTANT,
     "due_on": NULLABLE_DATE,
@@ -92,8 +93,8 @@ EXPLANATION: Final = record(
             working={**TEXT, "description": "The working's gist in one sentence."},
             why={
                 **record(
-                    plan=TEXT,
-                    version=WHOLE,
+                    plan=NULLABLE_TEXT,
+                    version={**WHOLE, "nullable": True},
                     effective_from=NULLABLE_DATE,
                     terms={**ANY_OBJECT, "nullable": True, "description": "The price's wording."},
                     override={
@@ -102,7 +103,7 @@ EXPLANATION: Final = record(
                         "description": "The contract's clause, where it words the price differently.",
                     },
                 ),
-                "description": "Which text the price comes from.",
+                "description": "Which text the price comes from; nothing where no plan priced it.",
             },
         )
     ),

@@ -66,11 +66,11 @@ def load_contracts(
     )
     if not says_tax:
         return contracts
-    taxing = _load_taxing([row.tenant for row in rows], seller=seller)
+    taxing = load_taxing([row.tenant for row in rows], seller=seller)
     return {row.id: replace(contracts[row.id], taxing=taxing[row.tenant_id]) for row in rows}
 
 
-def _load_taxing(tenants: Sequence[Tenant], *, seller: str) -> dict[UUID, Taxing]:
+def load_taxing(tenants: Sequence[Tenant], *, seller: str) -> dict[UUID, Taxing]:
     """What decides each tenant's taxes, by tenant id. Two queries."""
     issuer = Seller.objects.get(code=seller)
     countries = {issuer.country, *(tenant.country for tenant in tenants)} - {""}

@@ -22,6 +22,16 @@ class InvoiceKind(StrEnum):
     """At once, for the usage of a subscription that was cancelled within a period."""
     LATE = "late"
     """For late usage that no next document bills: the subscription ended, or its policy says so."""
+    ONE_OFF = "one_off"
+    """For something done or delivered once; like the following ones it has no subscription."""
+    MILESTONE = "milestone"
+    """For a step of a project that was reached."""
+    LICENCE = "licence"
+    """For the right to run the product over a term."""
+    TRUE_UP = "true_up"
+    """For what is missing to what was committed for a period."""
+    TOP_UP = "top_up"
+    """For money paid ahead; paid, it is the tenant's cash balance."""
 
 
 class LateUsageOutcome(StrEnum):

@@ -251,12 +251,12 @@ def grace_of(terms: PlanTerms) -> timedelta:
 class DraftLine:
     """A rated line, whether it bills a period ahead of or after its service, and its tax.
 
-    An adjustment names in `adjusts` the issued line that it corrects.
+    `plan_version_id` is None where no plan says the price. An adjustment names in `adjusts` the issued line that it corrects.
     """
 
     timing: str
     line: RatedLine
-    plan_version_id: UUID
+    plan_version_id: UUID | None
     adjusts: UUID | None = None
     tax: LineTax = NO_TAX
 

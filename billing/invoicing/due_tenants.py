@@ -20,6 +20,9 @@ SELECT tenant_id
                 SELECT tenant_id FROM billing_subscription
                  WHERE %(finalize)s AND parked_code IN ('', %(differs)s)
                    AND (status = 'ended' OR late_usage <> 'next_invoice')
+                 UNION
+                SELECT tenant_id FROM billing_charge
+                 WHERE %(finalize)s AND state = 'draft' AND issue_at <= %(at)s
                ) AS due
          WHERE tenant_id >= %(first)s AND (%(end)s::uuid IS NULL OR tenant_id < %(end)s)
        ) AS placed
@@ -31,7 +34,7 @@ SELECT tenant_id
 def due_ranges(
     *, at: datetime, finalize: bool, tenants: TenantRange, size: int
 ) -> list[TenantRange]:
-    """Ranges of up to `size` tenants each that have subscriptions or drafts due at `at`, or whose late
+    """Ranges of up to `size` tenants each that have subscriptions, drafts or charges due at `at`, or whose late
     usage may have to be settled, in the caller's scope. Together they cover all tenants of `tenants`
     from the first due one on; none where nothing is due.
     """

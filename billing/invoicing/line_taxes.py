@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.rating.lines import RatedLine
-from billing.rating.terms import PlanTerms
+from billing.rating.terms import PlanTerms, TaxTerms
 from billing.taxes.domain.rules import NO_TAX, LineTax, TaxCode, Taxing
 from kernel.allocation import allocate
 from kernel.money import Money, total
@@ -26,13 +26,20 @@ class TaxSum:
 def taxed(
     line: RatedLine, *, terms: PlanTerms, taxing: Taxing, zone: ZoneInfo
 ) -> list[tuple[RatedLine, LineTax]]:
+    """`taxed_by` what the plan and its price say."""
+    return taxed_by(line, price=terms.tax_of(line.key), plan=terms.tax, taxing=taxing, zone=zone)
+
+
+def taxed_by(
+    line: RatedLine, *, price: TaxTerms, plan: TaxTerms, taxing: Taxing, zone: ZoneInfo
+) -> list[tuple[RatedLine, LineTax]]:
     """The line with its tax; of a period with a dated change of it, a part for each rate.
 
     The parts are in proportion to their days of the period, by largest remainder, so that they sum
     to the line; each has its own period. Raises Invalid as `Taxing.tax_on`.
     """
     first, end = line.period.first_day(zone), line.period.end_day(zone)
-    parts = taxing.taxes_over(first, end, price=terms.tax_of(line.key), plan=terms.tax)
+    parts = taxing.taxes_over(first, end, price=price, plan=plan)
     if len(parts) == 1:
         return [(line, parts[0][0])]
     days = [(ends_on - starts_on).days for _, starts_on, ends_on in parts]

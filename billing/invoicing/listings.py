@@ -16,6 +16,7 @@ from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QueryS
 from django.db.models.functions import Cast, Coalesce
 
 from billing.invoicing.domain import InvoiceStatus, RunState
+from billing.invoicing.drafting import Draft
 from billing.invoicing.issuer import issuer_of
 from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
@@ -52,6 +53,7 @@ class InvoiceRow:
     number: str
     tenant_key: str
     tenant_name: str
+    kind: str
     state: str
     total: Money
     outstanding: Money
@@ -81,7 +83,8 @@ class InvoicePage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRow:
-    """One line with its whole working, and the plan version that priced it."""
+    """One line with its whole working, and the plan version that priced it (none of what was charged by
+    hand)."""
 
     position: int
     key: str
@@ -97,7 +100,7 @@ class LineRow:
     tax: Money
     period: Period
     plan_key: str
-    plan_version: int
+    plan_version: int | None
     plan_effective_from: date | None
     explanation: dict[str, Any]
 
@@ -113,6 +116,7 @@ class InvoiceDetail:
     tenant_name: str
     seller_name: str
     seller_bank_details: str
+    kind: str
     status: InvoiceStatus
     state: str
     currency: str
@@ -327,6 +331,7 @@ def invoice_detail(
         tenant_name=invoice.tenant.name,
         seller_name=issuer.name,
         seller_bank_details=issuer.bank_details,
+        kind=invoice.kind,
         status=InvoiceStatus(invoice.status),
         state=_state(invoice, now=now),
         currency=currency,
@@ -462,6 +467,40 @@ def billed_months(*, since: date, tenant_id: UUID | None = None) -> tuple[Billed
         )
 
 
+def rows_of_draft(
+    draft: Draft,
+    *,
+    plan_key: str = "",
+    plan_version: int | None = None,
+    plan_effective_from: date | None = None,
+) -> tuple[LineRow, ...]:
+    """The lines of a document that is stored nowhere, as those of a stored one are shown."""
+    return tuple(
+        LineRow(
+            position=position,
+            key=each.line.key,
+            kind=each.line.kind.value,
+            timing=each.timing,
+            app_key=each.line.app_key or "",
+            description=each.line.description,
+            quantity=each.line.quantity,
+            unit_price=each.line.unit_price,
+            amount=each.line.amount,
+            discount=settled.discount,
+            tax_terms=each.tax,
+            tax=settled.tax,
+            period=each.line.period,
+            plan_key=plan_key,
+            plan_version=plan_version,
+            plan_effective_from=plan_effective_from,
+            explanation=each.working,
+        )
+        for position, (each, settled) in enumerate(
+            zip(draft.lines, draft.settlement.lines, strict=True), start=1
+        )
+    )
+
+
 def draft_count() -> int:
     """How many drafts there are in the caller's scope."""
     return Invoice.objects.filter(status=InvoiceStatus.DRAFT).count()
@@ -494,6 +533,7 @@ def _row(invoice: Invoice, *, now: datetime) -> InvoiceRow:
         number=invoice.number or "",
         tenant_key=invoice.tenant.key,
         tenant_name=invoice.tenant.name,
+        kind=invoice.kind,
         state=_state(invoice, now=now),
         total=total,
         outstanding=_outstanding(invoice.status, total, paid),
@@ -506,6 +546,7 @@ def _row(invoice: Invoice, *, now: datetime) -> InvoiceRow:
 
 
 def _line(line: InvoiceLine, *, currency: str) -> LineRow:
+    version = line.plan_version
     return LineRow(
         position=line.position,
         key=line.key,
@@ -522,9 +563,9 @@ def _line(line: InvoiceLine, *, currency: str) -> LineRow:
         ),
         tax=Money(line.tax_minor, currency),
         period=Period(line.period_starts_at, line.period_ends_at),
-        plan_key=line.plan_version.plan.key,
-        plan_version=line.plan_version.number,
-        plan_effective_from=line.plan_version.effective_from,
+        plan_key=version.plan.key if version else "",
+        plan_version=version.number if version else None,
+        plan_effective_from=version.effective_from if version else None,
         explanation=line.explanation,
     )
 

@@ -11,12 +11,21 @@ from django.db import models
 from django.db.models import Q
 
 from billing.catalog.models import PlanVersion
-from billing.invoicing.domain import InvoiceKind, InvoiceStatus, LateUsageOutcome, RunState
+from billing.invoicing.charges.domain import BY_HAND, ChargeState
+from billing.invoicing.domain import (
+    DAYS_TO_PAY,
+    InvoiceKind,
+    InvoiceStatus,
+    LateUsageOutcome,
+    RunState,
+)
 from billing.rating.adjustments.tax import TaxRounding
 from billing.subscriptions.models import Subscription
 from billing.taxes.domain.rules import TaxCode
 from kernel import clock, ids
 from tenants.models import Tenant
+
+CHARGE_KINDS = (*BY_HAND, InvoiceKind.TOP_UP)
 
 
 class Seller(models.Model):
@@ -222,7 +231,8 @@ class Invoice(models.Model):
 class InvoiceLine(models.Model):
     """One amount of an invoice; `explanation` holds its whole working.
 
-    `amount` is before discounts; tax is worked out from `amount - discount`.
+    `amount` is before discounts; tax is worked out from `amount - discount`. `plan_version` is the text
+    that priced it, None where no plan did.
     An adjustment names in `adjusts` the line that first billed what it corrects (none where nothing
     had been billed): that line and all that adjust it are together never credited beyond their sum.
     """
@@ -253,7 +263,7 @@ class InvoiceLine(models.Model):
     tax_minor = models.BigIntegerField(default=0, db_default=0)
     period_starts_at = models.DateTimeField()
     period_ends_at = models.DateTimeField()
-    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, null=True, related_name="+")
     adjusts = models.UUIDField(null=True)
     explanation = models.JSONField()
 
@@ -268,6 +278,69 @@ class InvoiceLine(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.position}"
+
+
+class Charge(models.Model):
+    """What is to be billed beside a subscription: a draft by hand, until it is issued as one invoice.
+
+    `reference` is the caller's name for it, unique per tenant, so that asking twice bills once. `lines` are
+    documents as `billing.invoicing.charges.domain` reads them; their amounts, taxes and what a commitment
+    misses are worked out when it is shown and once more when it is issued. At `issue_at` a billing run
+    issues it (None: when somebody says so). `fault_*` tell why the last try could not. What was issued
+    never changes (trigger of ``0029``).
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=16, choices=[(k.value, k.value) for k in CHARGE_KINDS])
+    reference = models.CharField(max_length=100)
+    currency = models.CharField(max_length=3)
+    lines = models.JSONField()
+    issue_at = models.DateTimeField(null=True)
+    days_to_pay = models.PositiveSmallIntegerField(default=DAYS_TO_PAY)
+    state = models.CharField(
+        max_length=16,
+        choices=[(s.value, s.value) for s in ChargeState],
+        default=ChargeState.DRAFT,
+    )
+    # Its key is (tenant, invoice) (migration 0029).
+    invoice = models.ForeignKey(
+        Invoice, models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
+    fault_code = models.CharField(max_length=100, blank=True)
+    fault_detail = models.TextField(blank=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    concluded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="billing_charge_tenant_id"),
+            models.UniqueConstraint(
+                fields=["tenant", "reference"], name="billing_charge_reference_once"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "invoice"], name="billing_charge_invoice_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in CHARGE_KINDS])
+                & (
+                    Q(state="draft", invoice__isnull=True, concluded_at__isnull=True)
+                    | Q(state="issued", invoice__isnull=False, concluded_at__isnull=False)
+                    | Q(state="nothing_due", invoice__isnull=True, concluded_at__isnull=False)
+                ),
+                name="billing_charge_state",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["issue_at", "id"], name="billing_charge_due", condition=Q(state="draft")
+            ),
+            models.Index(fields=["tenant", "-created_at"], name="billing_charge_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
 
 
 class InvoiceFile(models.Model):

@@ -13,7 +13,7 @@ from django.db.models import DateField, DateTimeField, F, Func, QuerySet
 from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThanOrEqual, LessThan
 
-from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceLine
 from kernel.errors import NotFound
@@ -48,6 +48,7 @@ class InvoiceRow:
     number: str
     tenant_id: UUID
     tenant_key: str
+    kind: InvoiceKind
     status: InvoiceStatus
     currency: str
     zone: ZoneInfo
@@ -70,7 +71,8 @@ class InvoiceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRow:
-    """One line with its working, and the plan version by which it was billed."""
+    """One line with its working, and the plan version by which it was billed (none of what was charged by
+    hand)."""
 
     key: str
     kind: str
@@ -85,7 +87,7 @@ class LineRow:
     tax: Money
     period: Period
     plan_key: str
-    plan_version: int
+    plan_version: int | None
     effective_from: date | None
     explanation: dict[str, Any]
 
@@ -212,6 +214,7 @@ def _row(invoice: Invoice) -> InvoiceRow:
         number=invoice.number or "",
         tenant_id=invoice.tenant_id,
         tenant_key=invoice.tenant.key,
+        kind=InvoiceKind(invoice.kind),
         status=InvoiceStatus(invoice.status),
         currency=currency,
         zone=ZoneInfo(invoice.timezone),
@@ -241,7 +244,7 @@ def _line(line: Any, *, currency: str) -> LineRow:
         tax_code=line.tax_code,
         tax=Money(line.tax_minor, currency),
         period=Period(line.period_starts_at, line.period_ends_at),
-        plan_key=line.plan_key,
+        plan_key=line.plan_key or "",
         plan_version=line.plan_number,
         effective_from=line.effective_from,
         explanation=line.explanation,

@@ -29,6 +29,7 @@ def invoice_summary(row: InvoiceRow) -> dict[str, Any]:
         "id": public_id("inv", row.id),
         "number": row.number or None,
         "tenant": row.tenant_key,
+        "kind": row.kind.value,
         "status": row.status.value,
         "issued_at": _instant(row.issued_at, zone),
         "due_on": row.due_on.isoformat() if row.due_on else None,
@@ -65,7 +66,7 @@ def why_this_price(line: LineRow) -> dict[str, Any]:
     """Which text the line's price comes from: plan, version and its date, the price's wording, and
     the contract's clause where that stands in its place."""
     return {
-        "plan": line.plan_key,
+        "plan": line.plan_key or None,
         "version": line.plan_version,
         "effective_from": line.effective_from.isoformat() if line.effective_from else None,
         "terms": line.explanation.get("terms"),

@@ -17,10 +17,9 @@ from work.bulk import insert_columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A draft with its row and the contract that it bills."""
+    """A draft with its row."""
 
     invoice: Invoice
-    contract: Contract
     draft: Draft
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from billing.invoicing.services import migrate_plan, request_change
+from billing.invoicing.services import issue_charges, migrate_plan, request_change
 from billing.invoicing.services.carry_out_change import carry_out_change
 from billing.invoicing.services.fail_run import fail_run
 from billing.invoicing.services.print_invoice import print_invoice
@@ -68,6 +68,17 @@ def migrate(job: JobRun) -> Result:
         on_progress=job.progress,
     )
     return {"moved": done.moved, "left_out": sum(done.left_out.values())}
+
+
+@job_kind(issue_charges.KIND, max_attempts=5)
+def issue_charge(job: JobRun) -> Result:
+    """Make the invoice of a charge that was asked for over the web."""
+    if job.tenant_id is None:
+        raise LookupError(f"job {job.key} names no tenant")
+    invoice_id = issue_charges.carry_out_issue(
+        tenant_id=job.tenant_id, charge_id=UUID(str(job.payload["charge_id"])), now=job.now
+    )
+    return {"invoice_id": str(invoice_id or "")}
 
 
 @subscriber("invoice.finalized", kind="billing.print_invoice")

@@ -27,6 +27,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "true_up": "{price}: up to the minimum of {minimum}",
     "true_up_of_app": "{price} of {app}: up to the minimum of {minimum}",
     "plan_true_up": "Up to the plan's minimum of {minimum}",
+    "charge": "{text}",
     "plan_cap": "Down to the plan's maximum of {maximum}",
     "late_usage": "{price}, late usage: {rated} instead of {billed} on {invoice}",
     "late_usage_of_app": "{price} of {app}, late usage: {rated} instead of {billed} on {invoice}",

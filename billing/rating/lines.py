@@ -26,6 +26,10 @@ class LineKind(StrEnum):
     """What is above the plan's maximum; negative."""
     ADJUSTMENT = "adjustment"
     """What late usage changes of a period that was billed before; of either sign."""
+    CHARGE = "charge"
+    """What was agreed apart from a plan."""
+    TOP_UP = "top_up"
+    """Money paid ahead, which is no supply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,12 @@ INVOICE_COLUMNS: Final[tuple[Column[InvoiceRow], ...]] = (
         ),
         sortable=True,
     ),
+    Column(
+        key="kind",
+        label=_("Kind"),
+        value=lambda row: words.word("invoice_kind", row.kind),
+        minor=True,
+    ),
     Column(key="state", label=_("State"), value=lambda row: words.status("invoice", row.state)),
     Column(
         key="period",

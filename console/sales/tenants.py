@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from billing.invoicing.charges.domain import BY_HAND
 from billing.invoicing.listings import invoice_rows, receivables
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.queries import plans_of_tenants, subscriptions_of
@@ -151,6 +152,7 @@ def tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
         request,
         "console/tenant.html",
         place="tenants",
+        charge_kinds=[kind.value for kind in BY_HAND],
         profile=profile,
         figure=_usage_figure(profile, meter=meter, days=SPANS[span], now=now, language=language),
         meters=[(key, words.word("meter", key), key == meter) for key in known],

@@ -88,6 +88,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "attempt_id": str(world.attempt_id),
         "fapiao_id": str(world.fapiao_id),
         "mail_id": str(world.mail_id),
+        "charge_id": str(world.charge_id),
         "run_id": str(run_id),
         "change_id": str(world.change_id),
         "gateway_key": "gw-1",

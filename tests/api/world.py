@@ -24,12 +24,14 @@ from billing.fapiao.domain.content import (
 from billing.fapiao.domain.states import FapiaoColor
 from billing.fapiao.models import Fapiao, FapiaoFile
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
+from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.agree_discount import AgreedDiscount, agree_discount
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.invoicing.services.write_charge import AskedCharge, ask_charge
 from billing.ledger.domain import BalanceKind
 from billing.mailing.domain import MailState
 from billing.mailing.models import DocumentMail, MailPreference
@@ -83,6 +85,7 @@ class World:
     attempt_id: UUID
     fapiao_id: UUID
     mail_id: UUID
+    charge_id: UUID
 
     @property
     def key(self) -> str:
@@ -101,6 +104,7 @@ class World:
             ("att", self.attempt_id),
             ("fap", self.fapiao_id),
             ("mail", self.mail_id),
+            ("chr", self.charge_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -407,6 +411,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             now=now,
             actor="test",
         )
+        charge_id = ask_charge(tenant_id=tenant.id, asked=_charge_of(tenant), now=now, actor="test")
     with system_scope(purpose="test"):
         FapiaoFile.objects.create(
             tenant_id=tenant.id,
@@ -441,7 +446,18 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             attempt_id=attempt.id,
             fapiao_id=fapiao_id,
             mail_id=mail.id,
+            charge_id=charge_id,
         )
+
+
+def _charge_of(tenant: CreatedTenant) -> AskedCharge:
+    """A draft that is issued when somebody says so."""
+    return AskedCharge(
+        kind=InvoiceKind.ONE_OFF,
+        reference=f"order of {tenant.key}",
+        currency="CNY",
+        lines=[{"description": f"Set up for {tenant.key}", "amount": "80"}],
+    )
 
 
 def _fapiao(tenant: CreatedTenant, invoice: Invoice) -> UUID:

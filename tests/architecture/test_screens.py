@@ -98,6 +98,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.PLANS_MIGRATE,
         StaffAction.COUPONS_CHANGE,
         StaffAction.TAXES_CHANGE,
+        StaffAction.CHARGES_CHANGE,
         StaffAction.PAYMENTS_RECORD,
         StaffAction.PRICES_AGREE,
         StaffAction.PLANS_CHANGE,

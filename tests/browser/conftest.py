@@ -35,6 +35,7 @@ from tenants.scope import system_scope
 from tenants.services.create_tenant import CreatedTenant
 from tests.conftest import empty_tables
 from tests.factories import EVERYTHING, NOW, a_plan, a_subscription, a_tenant, some_usage
+from tests.services.charge_world import a_charge
 from tests.services.metering_world import message, send
 from tests.services.payment_world import local_stripe
 
@@ -167,6 +168,17 @@ def _populate() -> None:
             now=NOW,
         )
     execute_run(run_id=run_id, clock=clock.now)
+    a_charge(
+        acme.id,
+        {"description": {"en": "Setting up " * 20, "zh-hans": "安装部署" * 40}, "amount": "80"},
+        {
+            "description": {"en": "Training", "zh-hans": "培训"},
+            "quantity": "3",
+            "unit_price": "333.335",
+            "tax_percent": "6",
+        },
+        reference="order of the browser's tests " * 3,
+    )
     _refuse(beta)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from billing.invoicing.models import BillingRun
+from billing.invoicing.models import BillingRun, Charge
 from tenants.scope import system_scope
 from tests.browser.conftest import (
     PASSWORD,
@@ -53,6 +53,11 @@ FINANCE = {
     "exchange-rates": "/console/exchange-rates/",
     "billing-details": "/console/tenants/acme/billing-details/",
     "tax-standing": "/console/tenants/acme/tax/",
+    "charges": "/console/charges/",
+    "no-charges": "/console/charges/?state=nothing_due",
+    "charge": "/console/charges/{charge}/",
+    "new-charge": "/console/tenants/acme/charges/new/?kind=milestone",
+    "new-true-up": "/console/tenants/acme/charges/new/?kind=true_up",
     "invoices": "/console/invoices/",
     "invoice": "/console/invoices/{acme}/",
     "mails": "/console/mails/",
@@ -128,6 +133,9 @@ def address(pattern: str) -> str:
     if "{run}" in pattern:
         with system_scope(purpose="test"):
             return pattern.format(run=BillingRun.objects.values_list("id", flat=True)[0])
+    if "{charge}" in pattern:
+        with system_scope(purpose="test"):
+            return pattern.format(charge=Charge.objects.values_list("id", flat=True)[0])
     return pattern.format(acme=invoice_of("acme").id) if "{" in pattern else pattern
 
 

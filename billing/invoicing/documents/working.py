@@ -20,6 +20,8 @@ def working_text(*, kind: str, explanation: Mapping[str, Any], language: str) ->
     words = words_of(language)
     if "adjusts" in explanation:
         parts = _adjusted(explanation["adjusts"], language)
+    elif "by_hand" in explanation:
+        parts = _committed(explanation["by_hand"].get("commitment"), language)
     elif kind == "cap" or "aggregation" not in explanation:
         parts = [_bound(kind, explanation, language), _share(explanation, language)]
     elif kind == "true_up":
@@ -60,6 +62,21 @@ def _adjusted(adjusts: Mapping[str, Any], language: str) -> list[str]:
         credited = _number(adjusts["credited"], language)
         parts.append(words["late_credited"].format(credited=credited))
     return parts
+
+
+def _committed(commitment: Mapping[str, Any] | None, language: str) -> list[str]:
+    """Such as: 10,000 committed; 7,200 billed on INV-2026-000001 and INV-2026-000002."""
+    if not commitment:
+        return []
+    words = words_of(language)
+    numbers = [str(each["number"]) for each in commitment["documents"]]
+    shown = words["comma"].join(numbers[:_MOST_PARTS])
+    if len(numbers) > _MOST_PARTS:
+        shown += " " + words["more_documents"].format(count=len(numbers) - _MOST_PARTS)
+    billed = words["billed_on" if numbers else "billed_nowhere"].format(
+        amount=_number(commitment["billed"], language), documents=shown
+    )
+    return [words["committed"].format(amount=_number(commitment["committed"], language)), billed]
 
 
 def _bound(kind: str, explanation: Mapping[str, Any], language: str) -> str:

@@ -111,7 +111,7 @@ def draft_due(
                 invoice = invoice_row(contract, draft, seller=seller, at=at)
                 invoice.tenant, invoice.subscription = row.tenant, row
                 invoice.corrections_counted = counts.get((row.id, draft.boundary_at), 0)
-                stored.append(Document(invoice=invoice, contract=contract, draft=draft))
+                stored.append(Document(invoice=invoice, draft=draft))
                 outcome.totals[draft.currency] += draft.total.minor
                 if goes_first:
                     rated.append(

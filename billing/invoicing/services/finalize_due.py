@@ -185,9 +185,7 @@ def _rewrite(changed: Sequence[Rated]) -> None:
     if not changed:
         return
     InvoiceLine.objects.filter(invoice_id__in=[each.invoice.id for each in changed]).delete()
-    store_lines(
-        Document(invoice=each.invoice, contract=each.contract, draft=each.draft) for each in changed
-    )
+    store_lines(Document(invoice=each.invoice, draft=each.draft) for each in changed)
     for each in changed:
         totals = each.draft.settlement
         each.invoice.subtotal_minor = totals.subtotal.minor

@@ -27,10 +27,12 @@ _TOLD_TOGETHER: Final = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuable:
-    """A draft's row with its content; `says` is what it says of its parties, None: it is looked up."""
+    """A draft's row with its content, and in how many days it is due; `says` is what it says of its parties,
+    None: it is looked up."""
 
     invoice: Invoice
     draft: Draft
+    days_to_pay: int = DAYS_TO_PAY
     says: ToBeIssued | None = None
 
     @property
@@ -109,7 +111,10 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
                 at,
                 plain_array(each.invoice.id for each in issued),
                 text_array(numbers),
-                plain_array(day + timedelta(days=DAYS_TO_PAY) for day in issue_days),
+                plain_array(
+                    day + timedelta(days=each.days_to_pay)
+                    for each, day in zip(issued, issue_days, strict=True)
+                ),
                 text_array(
                     json.dumps(says.recipient.stored(), ensure_ascii=False) for says in said
                 ),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from billing.invoicing.changes import following_documents
 from billing.invoicing.contracts import counting_users, load_contracts
-from billing.invoicing.drafting import Contract, Draft
+from billing.invoicing.drafting import Contract, Draft, HeldVersion
 from billing.invoicing.late_periods import find_late
 from billing.invoicing.late_usage import Adjusted
 from billing.invoicing.listings import LineRow
@@ -123,7 +123,9 @@ def _late(decided: Decided) -> Sequence[Adjusted]:
 def _document(
     draft: Draft, contracts: Iterable[Contract], *, issued_at: datetime, credit: bool
 ) -> PreviewedDocument:
-    versions = {held.plan_version_id: held for contract in contracts for held in contract.versions}
+    versions: dict[UUID | None, HeldVersion] = {
+        held.plan_version_id: held for contract in contracts for held in contract.versions
+    }
     zone = next(iter(contracts)).cadence.zone
     return PreviewedDocument(
         is_credit_note=credit,

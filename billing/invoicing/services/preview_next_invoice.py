@@ -10,7 +10,7 @@ from billing.invoicing.contracts import load_contracts, load_usage, users_to_cou
 from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.late_periods import find_late
 from billing.invoicing.late_usage import with_adjustments
-from billing.invoicing.listings import LineRow
+from billing.invoicing.listings import LineRow, rows_of_draft
 from billing.invoicing.services.draft_due import ended_periods, usage_span
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
@@ -87,28 +87,10 @@ def _next_invoice(row: Subscription, contract: Contract, *, now: datetime) -> Ne
         period=draft.period,
         total=draft.total,
         tax=draft.settlement.tax_total,
-        lines=tuple(
-            LineRow(
-                position=position,
-                key=each.line.key,
-                kind=each.line.kind.value,
-                timing=each.timing,
-                app_key=each.line.app_key or "",
-                description=each.line.description,
-                quantity=each.line.quantity,
-                unit_price=each.line.unit_price,
-                amount=each.line.amount,
-                discount=settled.discount,
-                tax_terms=each.tax,
-                tax=settled.tax,
-                period=each.line.period,
-                plan_key=row.plan_version.plan.key,
-                plan_version=row.plan_version.number,
-                plan_effective_from=row.plan_version.effective_from,
-                explanation=each.working,
-            )
-            for position, (each, settled) in enumerate(
-                zip(draft.lines, draft.settlement.lines, strict=True), start=1
-            )
+        lines=rows_of_draft(
+            draft,
+            plan_key=row.plan_version.plan.key,
+            plan_version=row.plan_version.number,
+            plan_effective_from=row.plan_version.effective_from,
         ),
     )

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from billing.catalog.queries import terms_of
 from billing.exchange.domain import NationalTax
+from billing.invoicing.charges.domain import text_in
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
 from billing.invoicing.documents.content import PDF, TaxLine
 from billing.invoicing.documents.formats import country_name, date_text, money_text
@@ -262,10 +263,8 @@ def _taxes(lines: Sequence[InvoiceLine], *, currency: str, language: str) -> Seq
 
 
 def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) -> DocumentLine:
-    version = line.plan_version
-    plan = terms_of(version_id=version.id, document=version.document).name(language)
     return DocumentLine(
-        description=f"{plan} · {line.key}" if line.key else plan,
+        description=_description(line, language=language),
         detail=line.app_key,
         working=working_text(kind=line.kind, explanation=line.explanation, language=language),
         quantity=line.quantity,
@@ -275,3 +274,11 @@ def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) ->
         first_day=local_day(line.period_starts_at, zone),
         last_day=local_day(line.period_ends_at - timedelta(microseconds=1), zone),
     )
+
+
+def _description(line: InvoiceLine, *, language: str) -> str:
+    version = line.plan_version
+    if version is None:
+        return text_in(line.explanation["by_hand"]["description"], language)
+    plan = terms_of(version_id=version.id, document=version.document).name(language)
+    return f"{plan} · {line.key}" if line.key else plan

@@ -1,5 +1,5 @@
 """A billing run: close days, then, range by range of tenants, draft what is due, refresh and finalise
-what is over its grace, and settle late usage that has no next invoice."""
+what is over its grace, settle late usage that has no next invoice, and issue charges whose date has come."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,12 +10,14 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from billing.invoicing.charges.domain import ChargeState
 from billing.invoicing.domain import InvoiceStatus, RunState
 from billing.invoicing.due_tenants import due_ranges
-from billing.invoicing.models import BillingRun, Invoice
+from billing.invoicing.models import BillingRun, Charge, Invoice
 from billing.invoicing.parking import Parked
 from billing.invoicing.services.draft_due import draft_due
 from billing.invoicing.services.finalize_due import finalize_due
+from billing.invoicing.services.issue_charges import issue_due_charges
 from billing.invoicing.services.settle_late_usage import settle_late_usage
 from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
 from billing.subscriptions.models import Subscription
@@ -159,6 +161,13 @@ def bill_range(*, run_id: UUID, tenants: TenantRange) -> Billed:
         billed.finalized += settled.documents
         billed.parked.extend(settled.parked)
         _add(billed.totals, settled.totals)
+    place = None
+    while finalize and (charged := issue_due_charges(at=at, tenants=tenants, after=place)).seen:
+        place = charged.last
+        billed.due += charged.issued
+        billed.finalized += charged.issued
+        billed.parked.extend(charged.parked)
+        _add(billed.totals, charged.totals)
     return billed
 
 
@@ -267,4 +276,12 @@ def _parked(*, tenant_key: str) -> list[Parked]:
         for key, code, detail in parked.order_by("tenant__key").values_list(
             "tenant__key", "parked_code", "parked_detail"
         )
+    ] + [
+        Parked(tenant=key, code=code, detail=detail)
+        for key, code, detail in Charge.objects.filter(
+            state=ChargeState.DRAFT, **({"tenant__key": tenant_key} if tenant_key else {})
+        )
+        .exclude(fault_code="")
+        .order_by("tenant__key", "id")
+        .values_list("tenant__key", "fault_code", "fault_detail")
     ]

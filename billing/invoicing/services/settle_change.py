@@ -160,7 +160,7 @@ def _issue_invoices(
         last[each.row.id, kind.value] = invoice.boundary_at
         invoice.tenant = each.row.tenant
         invoice.corrections_counted = each.corrections
-        documents.append(Document(invoice=invoice, contract=each.contract, draft=draft))
+        documents.append(Document(invoice=invoice, draft=draft))
         if not draft.is_empty:
             issuable.append(Issuable(invoice=invoice, draft=draft))
     store_documents(documents)

@@ -200,12 +200,7 @@ def _bill(
         for late, invoice, draft in documents
         if invoice is not None and draft is not None
     ]
-    store_documents(
-        [
-            Document(invoice=invoice, contract=late.contract, draft=draft)
-            for late, invoice, draft in issued
-        ]
-    )
+    store_documents([Document(invoice=invoice, draft=draft) for late, invoice, draft in issued])
     issue_documents(
         documents=[
             Issuable(invoice=invoice, draft=draft)

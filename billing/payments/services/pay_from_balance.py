@@ -125,7 +125,7 @@ def _payable_lines(invoice: Invoice) -> list[PayableLine]:
         )
     )
     return [
-        PayableLine(price=key, plan=plan, app=app, gross=Money(minor, invoice.currency))
+        PayableLine(price=key, plan=plan or "", app=app, gross=Money(minor, invoice.currency))
         for key, plan, app, minor in rows
     ]
 

@@ -1,0 +1,1 @@
+"""Charges: what is billed beside a subscription, by hand or on a date. See ADR 26."""
