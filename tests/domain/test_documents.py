@@ -3,15 +3,21 @@
 import io
 import socket
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from django.conf import settings
+from django.utils.translation import trans_real
 from pypdf import PdfReader
 
-from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
+from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice, words
 from billing.invoicing.documents.formats import days_text, literal, money_text, unit_price_text
 from billing.invoicing.documents.render import preview_pages
 from billing.invoicing.documents.words import words_of
@@ -140,17 +146,86 @@ def test_the_same_document_gives_the_same_bytes() -> None:
     assert render_invoice(document=a_document(number="INV-2026-000003")) != first
 
 
-def test_the_file_is_dated_by_the_issue_and_made_for_archive_and_screen_reader() -> None:
-    content = render_invoice(document=a_document())
+def kinds_of_structure(reader: PdfReader) -> set[str]:
+    """What a screen reader is told of: headings, tables and the like."""
+    seen: set[str] = set()
+    waiting: list[Any] = [reader.root_object["/StructTreeRoot"]]
+    while waiting:
+        node = waiting.pop().get_object()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            if "/S" in node:
+                seen.add(str(node["/S"]))
+            if "/K" in node:
+                waiting.append(node["/K"])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("language", "tag", "title"), [("en", "en-US", "Invoice"), ("zh-hans", "zh-CN", "账单")]
+)
+def test_the_file_is_dated_by_the_issue_and_made_for_archive_and_screen_reader(
+    language: str, tag: str, title: str
+) -> None:
+    content = render_invoice(document=a_document(language=language))
     reader = PdfReader(io.BytesIO(content))
 
     assert reader.metadata is not None
     assert reader.metadata.creation_date == datetime(2026, 4, 2, 1, tzinfo=UTC)
-    assert reader.metadata.title == "账单 INV-2026-000001"
-    assert str(reader.root_object["/Lang"]) == "zh-CN"
-    assert "/StructTreeRoot" in reader.root_object
+    assert reader.metadata.title == f"{title} INV-2026-000001"
+    assert reader.root_object["/ViewerPreferences"]["/DisplayDocTitle"].value  # type: ignore[index]  # a dictionary
+    assert str(reader.root_object["/Lang"]) == tag
+    assert reader.root_object["/MarkInfo"]["/Marked"]  # type: ignore[index]  # a dictionary
+    assert {"/Document", "/H1", "/Table", "/TR", "/TH", "/TD", "/P"} <= kinds_of_structure(reader)
     assert b"<pdfaid:part>2</pdfaid:part>" in content
     assert b"<pdfuaid:part>1</pdfuaid:part>" in content
+
+
+@pytest.fixture
+def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A catalogue that knows a few words."""
+    catalog = Catalog(locale="de")
+    for text, translated in (("Invoice", "Rechnung"), ("Amount due", "Zahlbetrag")):
+        catalog.add(text, translated, context="document")
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / "django.mo").open("wb") as file:
+        write_mo(file, catalog)
+    monkeypatch.setattr(settings, "LOCALE_PATHS", [*settings.LOCALE_PATHS, tmp_path])
+    forget_catalogues()
+    yield
+    monkeypatch.undo()
+    forget_catalogues()
+
+
+def forget_catalogues() -> None:
+    trans_real._translations.clear()  # type: ignore[attr-defined]  # has no public way
+    words._words.cache_clear()
+    words._has_catalogue.cache_clear()
+
+
+@pytest.mark.usefixtures("german")
+@pytest.mark.parametrize("language", ["de", "de-AT"])
+def test_any_language_with_a_catalogue_is_printed_and_what_it_lacks_is_english(
+    language: str,
+) -> None:
+    content = render_invoice(document=a_document(language=language, currency="EUR"))
+    reader = PdfReader(io.BytesIO(content))
+    text = text_of(a_document(language=language, currency="EUR"))
+
+    assert str(reader.root_object["/Lang"]) == "de"
+    assert "Rechnung" in text
+    assert "Zahlbetrag" in text
+    assert "Date of issue" in text
+    assert "EUR 1.299,00" in text
+    assert "17.04.2026" in text
+
+
+@pytest.mark.parametrize("language", ["de", "zh-hant", "../../etc", "", "xx_YY", "en-GB"])
+def test_without_a_catalogue_it_is_english(language: str) -> None:
+    assert words_of(language)["title"] == "Invoice"
+    assert "Invoice" in text_of(a_document(language=language))
 
 
 def test_200_lines_keep_their_head_on_every_page_and_say_which_page_of_how_many() -> None:

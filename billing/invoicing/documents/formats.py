@@ -5,11 +5,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_decimal
+from django.utils.translation import to_locale
 
-from billing.invoicing.documents.words import CHINESE, document_language, words_of
+from billing.invoicing.documents.words import CHINESE, ENGLISH, document_language, words_of
 from kernel.currencies import exponent
 from kernel.decimals import trimmed
 from kernel.money import Money
@@ -23,7 +24,12 @@ since reversing or hiding text on an invoice serves only fraud."""
 
 
 def locale_of(language: str) -> Locale:
-    return Locale.parse("zh_Hans_CN" if document_language(language) == CHINESE else "en")
+    """What CLDR knows of the document's language; of one it doesn't know, English."""
+    written_in = document_language(language)
+    try:
+        return Locale.parse("zh_Hans_CN" if written_in == CHINESE else to_locale(written_in))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(ENGLISH)
 
 
 def amount_text(amount: Money, *, language: str) -> str:
@@ -59,6 +65,8 @@ def days_text(first: date, last: date, *, language: str) -> str:
     if document_language(language) == CHINESE:
         tail = format_date(last, "M月d日" if same_year else "y年M月d日", locale=locale)
         return f"{date_text(first, language=language)}{between}{tail}"
+    if document_language(language) != ENGLISH:
+        return f"{date_text(first, language=language)}{between}{date_text(last, language=language)}"
     head = format_date(first, "MMM d" if same_year else "MMM d, y", locale=locale)
     return f"{head}{between}{date_text(last, language=language)}"
 

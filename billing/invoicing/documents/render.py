@@ -22,11 +22,12 @@ from billing.invoicing.documents.formats import (
     date_text,
     days_text,
     literal,
+    locale_of,
     money_text,
     quantity_text,
     unit_price_text,
 )
-from billing.invoicing.documents.words import document_language, words_of
+from billing.invoicing.documents.words import ENGLISH, document_language, words_of
 
 if TYPE_CHECKING:
     from typst import PDFStandard
@@ -92,7 +93,7 @@ def _compiler() -> typst.Compiler:
 def _data(document: InvoiceDocument) -> dict[str, Any]:
     """All that the layout prints, as texts in the document's language."""
     language = document_language(document.language)
-    words = words_of(language)
+    words, locale = words_of(language), locale_of(language)
     money = {
         name: money_text(amount, language=language)
         for name, amount in (
@@ -127,8 +128,8 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
             words["payment_reference"].format(number=literal(document.number)),
         ]
     return {
-        "language": "zh" if language.startswith("zh") else "en",
-        "region": "cn" if language.startswith("zh") else "us",
+        "language": locale.language,
+        "region": (locale.territory or ("US" if language == ENGLISH else "")).lower(),
         "words": dict(words),
         "number": literal(document.number),
         "facts": [

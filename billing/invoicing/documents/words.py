@@ -1,184 +1,137 @@
-"""The words of a printed invoice. They follow the document's language, not the reader's."""
+"""The words of a printed document. They follow the document's language, not the reader's.
 
+Any language that has a catalogue (`locale/`) can be printed; what a catalogue lacks stays English.
+"""
+
+import re
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Final
+
+from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.translation import override, pgettext_lazy, to_locale
 
 ENGLISH: Final = "en"
 CHINESE: Final = "zh-hans"
+_SIMPLIFIED: Final = frozenset({"zh", "zh-hans", "zh-cn", "zh-sg", "zh-hans-cn"})
+_TAG: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 
-# 账单 and not 发票: in China the latter is the tax document that only the tax authority's system
-# issues, and this paper must not be mistaken for it.
-WORDS: Final[Mapping[str, Mapping[str, str]]] = {
-    ENGLISH: {
-        "title": "Invoice",
-        "number": "Invoice number",
-        "issued_on": "Date of issue",
-        "due_on": "Due date",
-        "period": "Billing period",
-        "zone": "Days are days of",
-        "seller": "From",
-        "buyer": "Bill to",
-        "tax_id": "Tax ID",
-        "registration_id": "Register number",
-        "order_number": "Order number",
-        "buyer_reference": "Your reference",
-        "account": "Account {account}",
-        "bank": "BIC {bank}",
-        "representative": "Tax representative: {name}, {address}, tax ID {tax_id}",
-        "national_tax": "Tax in {currency}: {amount} (1 {base} = {rate} {quote}, {source}, {day})",
-        "reference": "Account",
-        "description": "Description",
-        "quantity": "Quantity",
-        "unit_price": "Unit price",
-        "amount": "Amount",
-        "subtotal": "Subtotal",
-        "discount": "Discount",
-        "tax": "Tax",
-        "discounted": "Discount {amount}",
-        "net": "Net",
-        "tax_rate": "Tax rate",
-        "taxable": "Taxable amount",
-        "tax_amount": "Tax",
-        "tax_standard": "{rate}",
-        "tax_zero": "{rate}",
-        "tax_exempt": "Exempt",
-        "tax_reverse_charge": "Reverse charge",
-        "tax_none": "No tax",
-        "reverse_charge_text": "Reverse charge: the recipient owes the tax.",
-        "total": "Total",
-        "paid": "Paid",
-        "due": "Amount due",
-        "payment": "How to pay",
-        "pay_by": "Please pay {amount} by {day}.",
-        "payment_reference": "Please give {number} as the payment reference.",
-        "no_payment": "Nothing is left to pay.",
-        "page": "Page {page} of {pages}",
-        "amounts_in": "All amounts in {currency}",
-        "to": " to ",
-        "colon": ": ",
-        "semicolon": "; ",
-        "on": " on {day}",
-        "included": "{quantity} included",
-        "charged": "{quantity} charged",
-        "share": "{share} of the period",
-        "true_up": "up to the minimum of {minimum}",
-        "plan_minimum": "up to the plan's minimum of {minimum}",
-        "plan_maximum": "down to the plan's maximum of {maximum}",
-        "maximum": "at most {maximum}",
-        "more": "and {count} more tiers",
-        "late": "late usage",
-        "late_instead": "{rated} due instead of {billed} on {invoice}",
-        "late_unbilled": "{rated} due where nothing had been billed",
-        "late_quantity": "quantity {now} instead of {before}",
-        "late_days": "changed on {days}",
-        "late_credited": "{credited} was credited already",
-        "more_days": "and {count} more days",
-        "committed": "{amount} committed",
-        "billed_on": "{amount} billed on {documents}",
-        "billed_nowhere": "nothing billed of it",
-        "more_documents": "and {count} more documents",
-        "comma": ", ",
-        "max_day": "highest day {value}",
-        "kth_max_day": "highest day no. {k}: {value}",
-        "mean_day": "mean of the days {value}",
-        "sum_days": "sum of the days {value}",
-        "p95_day": "95th percentile of the days {value}",
-        "sum": "sum {value}",
-        "max": "maximum {value}",
-        "latest": "latest value {value}",
-        "distinct": "different users {value}",
-        "time_weighted_mean": "mean over time {value}",
-    },
-    CHINESE: {
-        "title": "账单",
-        "number": "账单编号",
-        "issued_on": "开具日期",
-        "due_on": "付款期限",
-        "period": "计费周期",
-        "zone": "日期所用时区",
-        "seller": "服务方",
-        "buyer": "客户",
-        "tax_id": "税号",
-        "registration_id": "注册号",
-        "order_number": "订单编号",
-        "buyer_reference": "贵方参考号",
-        "account": "账号 {account}",
-        "bank": "BIC {bank}",
-        "representative": "税务代表：{name}，{address}，税号 {tax_id}",
-        "national_tax": "以 {currency} 计的税额：{amount}（1 {base} = {rate} {quote}，{source}，{day}）",
-        "reference": "账户",
-        "description": "项目",
-        "quantity": "数量",
-        "unit_price": "单价",
-        "amount": "金额",
-        "subtotal": "小计",
-        "discount": "折扣",
-        "tax": "税额",
-        "discounted": "折扣 {amount}",
-        "net": "净额",
-        "tax_rate": "税率",
-        "taxable": "计税金额",
-        "tax_amount": "税额",
-        "tax_standard": "{rate}",
-        "tax_zero": "{rate}",
-        "tax_exempt": "免税",
-        # The law of the Union wants these words, whatever else is said.
-        "tax_reverse_charge": "反向征收 (Reverse charge)",
-        "tax_none": "无税",
-        "reverse_charge_text": "反向征收：税款由服务接受方缴纳。",
-        "total": "合计",
-        "paid": "已付",
-        "due": "应付金额",
-        "payment": "付款方式",
-        "pay_by": "请在 {day}当天或之前支付 {amount}。",
-        "payment_reference": "付款时请注明账单编号 {number}。",
-        "no_payment": "无需付款。",
-        "page": "第 {page} 页，共 {pages} 页",
-        "amounts_in": "金额单位：{currency}",
-        "to": "至",
-        "colon": "：",
-        "semicolon": "；",
-        "on": "（{day}）",
-        "included": "含 {quantity}",
-        "charged": "计费 {quantity}",
-        "share": "占周期的 {share}",
-        "true_up": "补足至最低 {minimum}",
-        "plan_minimum": "补足至套餐最低 {minimum}",
-        "plan_maximum": "减至套餐最高 {maximum}",
-        "maximum": "最高 {maximum}",
-        "more": "另有 {count} 档",
-        "late": "补录用量",
-        "late_instead": "应计 {rated}，账单 {invoice} 已计 {billed}",
-        "late_unbilled": "应计 {rated}，此前未计费",
-        "late_quantity": "数量由 {before} 更正为 {now}",
-        "late_days": "变动日期：{days}",
-        "late_credited": "已贷记 {credited}",
-        "more_days": "等另外 {count} 天",
-        "committed": "承诺 {amount}",
-        "billed_on": "已计费 {amount}（{documents}）",
-        "billed_nowhere": "尚未计费",
-        "more_documents": "等另外 {count} 份单据",
-        "comma": "、",
-        "max_day": "单日最高 {value}",
-        "kth_max_day": "第 {k} 高日 {value}",
-        "mean_day": "日均 {value}",
-        "sum_days": "每日合计 {value}",
-        "p95_day": "每日第 95 百分位 {value}",
-        "sum": "合计 {value}",
-        "max": "最大值 {value}",
-        "latest": "最新值 {value}",
-        "distinct": "去重用户数 {value}",
-        "time_weighted_mean": "时间加权平均 {value}",
-    },
+# In Chinese an invoice is 账单 and not 发票: the latter is the tax document that only the tax authority's
+# system issues, and this paper must not be mistaken for it.
+WORDS: Final[Mapping[str, Promise]] = {
+    "title": pgettext_lazy("document", "Invoice"),
+    "number": pgettext_lazy("document", "Invoice number"),
+    "issued_on": pgettext_lazy("document", "Date of issue"),
+    "due_on": pgettext_lazy("document", "Due date"),
+    "period": pgettext_lazy("document", "Billing period"),
+    "zone": pgettext_lazy("document", "Days are days of"),
+    "seller": pgettext_lazy("document", "From"),
+    "buyer": pgettext_lazy("document", "Bill to"),
+    "tax_id": pgettext_lazy("document", "Tax ID"),
+    "registration_id": pgettext_lazy("document", "Register number"),
+    "order_number": pgettext_lazy("document", "Order number"),
+    "buyer_reference": pgettext_lazy("document", "Your reference"),
+    "account": pgettext_lazy("document", "Account {account}"),
+    "bank": pgettext_lazy("document", "BIC {bank}"),
+    "representative": pgettext_lazy(
+        "document", "Tax representative: {name}, {address}, tax ID {tax_id}"
+    ),
+    "national_tax": pgettext_lazy(
+        "document", "Tax in {currency}: {amount} (1 {base} = {rate} {quote}, {source}, {day})"
+    ),
+    "reference": pgettext_lazy("document", "Account"),
+    "description": pgettext_lazy("document", "Description"),
+    "quantity": pgettext_lazy("document", "Quantity"),
+    "unit_price": pgettext_lazy("document", "Unit price"),
+    "amount": pgettext_lazy("document", "Amount"),
+    "subtotal": pgettext_lazy("document", "Subtotal"),
+    "discount": pgettext_lazy("document", "Discount"),
+    "tax": pgettext_lazy("document", "Tax"),
+    "discounted": pgettext_lazy("document", "Discount {amount}"),
+    "net": pgettext_lazy("document", "Net"),
+    "tax_rate": pgettext_lazy("document", "Tax rate"),
+    "taxable": pgettext_lazy("document", "Taxable amount"),
+    "tax_amount": pgettext_lazy("document", "Tax"),
+    "tax_standard": pgettext_lazy("document", "{rate}"),
+    "tax_zero": pgettext_lazy("document", "{rate}"),
+    "tax_exempt": pgettext_lazy("document", "Exempt"),
+    "tax_reverse_charge": pgettext_lazy("document", "Reverse charge"),
+    "tax_none": pgettext_lazy("document", "No tax"),
+    "reverse_charge_text": pgettext_lazy("document", "Reverse charge: the recipient owes the tax."),
+    "total": pgettext_lazy("document", "Total"),
+    "paid": pgettext_lazy("document", "Paid"),
+    "due": pgettext_lazy("document", "Amount due"),
+    "payment": pgettext_lazy("document", "How to pay"),
+    "pay_by": pgettext_lazy("document", "Please pay {amount} by {day}."),
+    "payment_reference": pgettext_lazy(
+        "document", "Please give {number} as the payment reference."
+    ),
+    "no_payment": pgettext_lazy("document", "Nothing is left to pay."),
+    "page": pgettext_lazy("document", "Page {page} of {pages}"),
+    "amounts_in": pgettext_lazy("document", "All amounts in {currency}"),
+    "to": pgettext_lazy("document", " to "),
+    "colon": pgettext_lazy("document", ": "),
+    "semicolon": pgettext_lazy("document", "; "),
+    "on": pgettext_lazy("document", " on {day}"),
+    "included": pgettext_lazy("document", "{quantity} included"),
+    "charged": pgettext_lazy("document", "{quantity} charged"),
+    "share": pgettext_lazy("document", "{share} of the period"),
+    "true_up": pgettext_lazy("document", "up to the minimum of {minimum}"),
+    "plan_minimum": pgettext_lazy("document", "up to the plan's minimum of {minimum}"),
+    "plan_maximum": pgettext_lazy("document", "down to the plan's maximum of {maximum}"),
+    "maximum": pgettext_lazy("document", "at most {maximum}"),
+    "more": pgettext_lazy("document", "and {count} more tiers"),
+    "late": pgettext_lazy("document", "late usage"),
+    "late_instead": pgettext_lazy("document", "{rated} due instead of {billed} on {invoice}"),
+    "late_unbilled": pgettext_lazy("document", "{rated} due where nothing had been billed"),
+    "late_quantity": pgettext_lazy("document", "quantity {now} instead of {before}"),
+    "late_days": pgettext_lazy("document", "changed on {days}"),
+    "late_credited": pgettext_lazy("document", "{credited} was credited already"),
+    "more_days": pgettext_lazy("document", "and {count} more days"),
+    "committed": pgettext_lazy("document", "{amount} committed"),
+    "billed_on": pgettext_lazy("document", "{amount} billed on {documents}"),
+    "billed_nowhere": pgettext_lazy("document", "nothing billed of it"),
+    "more_documents": pgettext_lazy("document", "and {count} more documents"),
+    "comma": pgettext_lazy("document", ", "),
+    "max_day": pgettext_lazy("document", "highest day {value}"),
+    "kth_max_day": pgettext_lazy("document", "highest day no. {k}: {value}"),
+    "mean_day": pgettext_lazy("document", "mean of the days {value}"),
+    "sum_days": pgettext_lazy("document", "sum of the days {value}"),
+    "p95_day": pgettext_lazy("document", "95th percentile of the days {value}"),
+    "sum": pgettext_lazy("document", "sum {value}"),
+    "max": pgettext_lazy("document", "maximum {value}"),
+    "latest": pgettext_lazy("document", "latest value {value}"),
+    "distinct": pgettext_lazy("document", "different users {value}"),
+    "time_weighted_mean": pgettext_lazy("document", "mean over time {value}"),
 }
 
 
 def words_of(language: str) -> Mapping[str, str]:
     """The words in the language; English for one that documents are not written in."""
-    return WORDS[document_language(language)]
+    return _words(document_language(language))
 
 
 def document_language(language: str) -> str:
-    """`zh-hans` for any simplified Chinese, else `en`."""
-    lowered = language.lower()
-    return CHINESE if lowered in {"zh", "zh-hans", "zh-cn", "zh-sg", "zh-hans-cn"} else ENGLISH
+    """The language that a document asked for in `language` is written in: the same, or what it is a
+    variety of, where there is a catalogue; `zh-hans` for any simplified Chinese; else `en`."""
+    lowered = language.lower().replace("_", "-")
+    if lowered in _SIMPLIFIED:
+        return CHINESE
+    candidates = (lowered, lowered.partition("-")[0])
+    return next((each for each in candidates if _has_catalogue(each)), ENGLISH)
+
+
+@cache
+def _words(language: str) -> Mapping[str, str]:
+    with override(language):
+        return {name: str(text) for name, text in WORDS.items()}
+
+
+@cache
+def _has_catalogue(language: str) -> bool:
+    return _TAG.fullmatch(language) is not None and any(
+        (Path(folder) / to_locale(language) / "LC_MESSAGES" / "django.mo").is_file()
+        for folder in settings.LOCALE_PATHS
+    )
