@@ -130,4 +130,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/new/", runs.new_run, name="new_run"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),
     path("runs/<uuid:run_id>/progress", runs.progress, name="run_progress"),
+    path("runs/<uuid:run_id>/decision", runs.decide, name="run_decision"),
 ]

@@ -61,6 +61,8 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "gateway_busy": _("The card service is busy. Nothing was charged; try again in a minute."),
     "gateway_refused": _("The card service refused the payment. Nothing was charged."),
     "amount_not_chargeable": _("This amount cannot be charged to a card."),
+    "run_state_conflict": _("The run is in no state for that any more. Reload the page."),
+    "nothing_parked": _("The run left no tenant aside."),
     "already_decided": _("Somebody has decided this already. Reload the page."),
     "day_not_closed": _(
         "The day is not closed yet: what arrives is still counted in. Correct a closed day."

@@ -48,8 +48,10 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
     "run": {
         "queued": (_("Waiting"), Tone.NEUTRAL),
         "running": (_("Running"), Tone.ACTIVE),
+        "paused": (_("Paused"), Tone.WARNING),
         "done": (_("Finished"), Tone.GOOD),
         "failed": (_("Failed"), Tone.BAD),
+        "cancelled": (pgettext_lazy("run", "Cancelled"), Tone.NEUTRAL),
     },
     "correction": {
         "waiting": (_("Waits for a second person"), Tone.ACTIVE),
@@ -315,6 +317,10 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "api_key.revoked": _("API key revoked"),
         "app.created": _("App added"),
         "balance.granted": _("Balance granted"),
+        "billing_run.cancelled": _("Billing run cancelled"),
+        "billing_run.paused": _("Billing run paused"),
+        "billing_run.resumed": _("Billing run resumed"),
+        "billing_run.retried": _("Failed billing run tried again"),
         "billing_run.started": _("Billing run started"),
         "charge.drafted": _("Charge drafted"),
         "charge.changed": _("Charge changed"),

@@ -206,6 +206,16 @@ def give_back(claim: Claim, *, run_at: datetime | None = None) -> None:
         raise LeaseLost(f"{claim.kind.name} {claim.key}")
 
 
+def stop(claim: Claim, *, state: JobState) -> None:
+    """Mark a job paused as if this run had not begun, or cancelled. Raises LeaseLost."""
+    changes: dict[str, Any] = {"finished_at": Now()}
+    if state == JobState.PAUSED:
+        changes = {"attempts": F("attempts") - 1}
+    marked = _held(claim).update(state=state, lease_until=None, leased_by="", **changes)
+    if not marked:
+        raise LeaseLost(f"{claim.kind.name} {claim.key}")
+
+
 def end_leases_of_the_dead() -> int:
     """End the leases of runs whose process on this machine is gone; gives how many."""
     machine = processes.machine()

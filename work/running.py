@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connections, transaction
@@ -78,7 +78,7 @@ class JobRun:
 
     @property
     def completed(self) -> bool:
-        """Whether `complete` was called."""
+        """Whether `complete` or `stop` was called."""
         return self._completed
 
     def progress(self, done: int, total: int) -> None:
@@ -112,6 +112,21 @@ class JobRun:
         transaction.on_commit(self._set_completed, using=JOBS)
         if self._in_sandbox:
             self._set_completed()
+
+    def stop(self, *, state: Literal[JobState.PAUSED, JobState.CANCELLED]) -> None:
+        """Inside a system scope: leave off unfinished, since what the job belongs to is held or given up.
+
+        A paused job counts this start not. What the task then returns is ignored. Raises LeaseLost.
+        """
+        self._demand_transaction()
+        claims.stop(self._claim, state=state)
+        transaction.on_commit(self._set_completed, using=JOBS)
+        if self._in_sandbox:
+            self._set_completed()
+
+    def gives_up_after(self, error: Exception) -> bool:
+        """Whether the job will be parked if this run ends with `error`."""
+        return failure_of(error).final or self.attempt >= self._claim.max_attempts
 
     def _set_completed(self) -> None:
         self._completed = True

@@ -46,10 +46,27 @@ class LateUsageOutcome(StrEnum):
 
 
 class RunState(StrEnum):
+    """queued → running → done or failed; queued, running ↔ paused; all but done → cancelled; failed →
+    running, when it is tried again."""
+
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+HALTED: frozenset[RunState] = frozenset({RunState.PAUSED, RunState.CANCELLED})
+"""States in which no worker begins another chunk of the run."""
+PAUSABLE: frozenset[RunState] = frozenset({RunState.QUEUED, RunState.RUNNING})
+RESUMABLE: frozenset[RunState] = frozenset({RunState.PAUSED})
+CANCELLABLE: frozenset[RunState] = frozenset(
+    {RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.FAILED}
+)
+RETRIABLE: frozenset[RunState] = frozenset({RunState.FAILED})
+OVER: frozenset[RunState] = frozenset({RunState.DONE, RunState.FAILED, RunState.CANCELLED})
+"""States in which nothing more happens unless a person decides it."""
 
 
 TRANSITIONS: dict[InvoiceStatus, frozenset[InvoiceStatus]] = {

@@ -4,7 +4,7 @@ Each query runs inside the caller's scope, which decides whose rows it sees. `te
 one tenant as well, so that the filter and row security each are enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,11 +15,20 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce
 
-from billing.invoicing.domain import InvoiceStatus, RunState
+from billing.invoicing.domain import (
+    CANCELLABLE,
+    OVER,
+    PAUSABLE,
+    RESUMABLE,
+    RETRIABLE,
+    InvoiceStatus,
+    RunState,
+)
 from billing.invoicing.drafting import Draft
 from billing.invoicing.issuer import issuer_of
 from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
+from billing.invoicing.run_forecast import expected_end
 from billing.subscriptions.models import Subscription
 from billing.taxes.domain.rules import LineTax
 from kernel.errors import NotFound
@@ -180,15 +189,27 @@ class RunRow:
     started_at: datetime | None
     progressed_at: datetime | None
     finished_at: datetime | None
+    expected_end_at: datetime | None
+    """When it will be over if it goes on as fast; None while that isn't known, or it doesn't go on."""
+    parts: int | None
+    """Ranges of tenants that it was cut into; None before that."""
+    parts_done: int
+    retry_of: UUID | None
 
     @property
     def is_over(self) -> bool:
-        return self.state in {RunState.DONE, RunState.FAILED}
+        return self.state in OVER
 
     @property
-    def done(self) -> int:
-        """How many of the due documents are drafted or finalised by now."""
-        return self.finalized if self.finalize else self.drafted
+    def may(self) -> Mapping[str, bool]:
+        """What a person may decide about it now, by the decision's name."""
+        return {
+            "pause": self.state in PAUSABLE,
+            "resume": self.state in RESUMABLE,
+            "cancel": self.state in CANCELLABLE,
+            "retry": self.state in RETRIABLE,
+            "retry_parked": self.is_over and bool(self.parked),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -596,4 +617,20 @@ def _run(run: BillingRun) -> RunRow:
         started_at=run.started_at,
         progressed_at=run.progressed_at,
         finished_at=run.finished_at,
+        expected_end_at=_expected_end(run),
+        parts=run.ranges,
+        parts_done=run.ranges_done,
+        retry_of=run.retry_of_id,
+    )
+
+
+def _expected_end(run: BillingRun) -> datetime | None:
+    if run.state != RunState.RUNNING or run.measured_from is None or run.progressed_at is None:
+        return None
+    return expected_end(
+        parts=run.ranges or 0,
+        done=run.ranges_done,
+        measured_from=run.measured_from,
+        measured_done=run.measured_ranges,
+        progressed_at=run.progressed_at,
     )

@@ -100,7 +100,12 @@ class NumberSeries(models.Model):
 class BillingRun(models.Model):
     """One run over what is due at an instant: its progress and what came of it.
 
-    It is cut into `ranges` of tenants (null before that), each billed by itself, in any order.
+    It is cut into `ranges` of tenants (null before that), each billed by itself, in any order. `due`,
+    `drafted`, `finalized` and `totals` are counted in the transactions that do the work, so that they hold
+    whatever is killed. `retry_of` is the run whose parked tenants this one tries again, and no other.
+
+    Its speed is measured since `measured_from`, when `measured_ranges` were done: since it was cut, or
+    resumed.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -112,6 +117,9 @@ class BillingRun(models.Model):
     )
     ranges = models.IntegerField(null=True)
     ranges_done = models.IntegerField(default=0, db_default=0)
+    measured_from = models.DateTimeField(null=True)
+    measured_ranges = models.IntegerField(default=0, db_default=0)
+    retry_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
     due = models.BigIntegerField(default=0)
     drafted = models.BigIntegerField(default=0)
     finalized = models.BigIntegerField(default=0)

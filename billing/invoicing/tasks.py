@@ -7,28 +7,29 @@ from uuid import UUID
 
 from billing.invoicing.services import issue_charges, migrate_plan, request_change
 from billing.invoicing.services.carry_out_change import carry_out_change
+from billing.invoicing.services.count_run import end_range
 from billing.invoicing.services.fail_run import fail_run
+from billing.invoicing.services.leave_off import leave_off
 from billing.invoicing.services.print_invoice import print_invoice
-from billing.invoicing.services.run_billing import bill_range, count_range, scheduled_run_of
-from billing.invoicing.services.spread_run import RANGE_KIND, spread_run
-from billing.invoicing.tenant_ranges import TenantRange
+from billing.invoicing.services.run_billing import RunHalted, bill_range, scheduled_run_of
+from billing.invoicing.services.spread_run import RANGE_KIND, RUN_KIND, spread_run, tenants_of_job
 from kernel import clock
 from tenants.scope import system_scope
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule, subscriber
 
 
-@job_kind("billing.run", lease_seconds=300, max_attempts=5, urgent=True)
+@job_kind(RUN_KIND, lease_seconds=300, max_attempts=5, urgent=True)
 def run(job: JobRun) -> Result:
     """Cut a recorded run into ranges of tenants, each a job."""
-    return _spread(UUID(str(job.payload["run_id"])))
+    return _spread(job, UUID(str(job.payload["run_id"])))
 
 
 @job_kind("billing.scheduled_run", lease_seconds=300, max_attempts=5, urgent=True)
 def scheduled_run(job: JobRun) -> Result:
     """Bill and finalise all that is due at the slot's instant."""
     slot_at = datetime.fromisoformat(str(job.payload["slot_at"]))
-    return _spread(scheduled_run_of(slot_at=slot_at, now=job.now))
+    return _spread(job, scheduled_run_of(slot_at=slot_at, now=job.now))
 
 
 # Workers may be lost again and again while a large run goes on; each time costs one start.
@@ -36,19 +37,17 @@ def scheduled_run(job: JobRun) -> Result:
 def run_range(job: JobRun) -> Result:
     """Bill one range of a run's tenants."""
     run_id = UUID(str(job.payload["run_id"]))
-    first, end = job.payload["first"], job.payload["end"]
-    tenants = TenantRange(first=UUID(str(first)), end=None if end is None else UUID(str(end)))
-    with _told_on_the_run(run_id):
-        billed = bill_range(run_id=run_id, tenants=tenants)
-        with system_scope(purpose=f"billing run {run_id}"):
-            count_range(run_id=run_id, billed=billed, now=clock.now())
-            job.complete(
-                result={
-                    "drafted": billed.drafted,
-                    "finalized": billed.finalized,
-                    "parked": len(billed.parked),
-                }
-            )
+    tenants = tenants_of_job(job.payload)
+    with _told_on_the_run(job, run_id):
+        while not job.completed:
+            try:
+                bill_range(run_id=run_id, tenants=tenants, clock=clock.now)
+            except RunHalted:
+                leave_off(run_id=run_id, job=job)
+            else:
+                with system_scope(purpose=f"billing run {run_id}"):
+                    end_range(run_id=run_id, now=clock.now())
+                    job.complete()
     return None
 
 
@@ -99,17 +98,18 @@ schedule(
 )
 
 
-def _spread(run_id: UUID) -> Result:
-    with _told_on_the_run(run_id):
+def _spread(job: JobRun, run_id: UUID) -> Result:
+    with _told_on_the_run(job, run_id):
         ranges = spread_run(run_id=run_id, clock=clock.now)
     return {"run_id": str(run_id), "ranges": ranges}
 
 
 @contextmanager
-def _told_on_the_run(run_id: UUID) -> Iterator[None]:
-    """What breaks a run off is said on the run as well as on the job."""
+def _told_on_the_run(job: JobRun, run_id: UUID) -> Iterator[None]:
+    """What stops a job for good is said on the run as well as on the job."""
     try:
         yield
     except Exception as error:
-        fail_run(run_id=run_id, error=f"{type(error).__name__}: {error}", now=clock.now())
+        if job.gives_up_after(error):
+            fail_run(run_id=run_id, error=f"{type(error).__name__}: {error}", now=clock.now())
         raise

@@ -12,7 +12,7 @@ from typing import IO, Final
 from django.db import connections
 from psycopg2 import sql
 
-from billing.invoicing.services.run_billing import RunResult
+from billing.invoicing.services.count_run import RunResult
 from billing.invoicing.services.run_now import run_now
 from config.bench.measure import measured, result
 from config.bench.world import ZONE, following_month, make_billing_world

@@ -1,23 +1,34 @@
 """Billing runs: the list, one with its live progress, and starting one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from billing.invoicing.listings import RunRow, due_preview, run_detail, run_rows
+from billing.invoicing.services.decide_run import (
+    cancel_run,
+    pause_run,
+    resume_run,
+    retry_parked,
+    retry_run,
+)
 from billing.invoicing.services.start_run import start_run
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from kernel import clock
-from kernel.errors import DomainError
-from tenants.permissions import StaffAction
+from kernel.errors import Conflict, DomainError
+from tenants.permissions import StaffAction, staff_may
 from ui import formats, words
 from ui.cells import Cell, Instant, Link
 from ui.errors import message_of
@@ -54,6 +65,20 @@ RUN_COLUMNS: Final[tuple[Column[RunRow], ...]] = (
         minor=True,
     ),
 )
+
+
+_DECISIONS: Final[dict[str, tuple[Callable[..., None], Promise]]] = {
+    "pause": (
+        pause_run,
+        _("Paused. What is being billed this moment is still finished; nothing is lost."),
+    ),
+    "resume": (resume_run, _("Resumed. It goes on from where it was.")),
+    "cancel": (
+        cancel_run,
+        _("Cancelled. What was drafted and finalised stays; the next run finds the rest."),
+    ),
+    "retry": (retry_run, _("What failed is tried again.")),
+}
 
 
 class RunForm(forms.Form):
@@ -132,13 +157,42 @@ def new_run(request: StaffRequest) -> HttpResponse:
 @staff_page(action=StaffAction.RUNS_VIEW, purpose="billing run")
 def run(request: StaffRequest, run_id: UUID) -> HttpResponse:
     """One run; the part with its progress fetches itself until the run is over."""
-    return page(request, "console/run.html", place="runs", run=run_detail(run_id=run_id))
+    return page(
+        request,
+        "console/run.html",
+        place="runs",
+        run=run_detail(run_id=run_id),
+        may_decide=_may_decide(request),
+    )
 
 
 @staff_page(action=StaffAction.RUNS_VIEW, purpose="billing run progress")
 def progress(request: StaffRequest, run_id: UUID) -> HttpResponse:
     """Only the part with the progress."""
-    return render(request, "console/_run_progress.html", {"run": run_detail(run_id=run_id)})
+    context = {"run": run_detail(run_id=run_id), "may_decide": _may_decide(request)}
+    return render(request, "console/_run_progress.html", context)
+
+
+def _may_decide(request: StaffRequest) -> bool:
+    return staff_may(role=request.user.staff_role, action=StaffAction.RUNS_START)
+
+
+@staff_page(action=StaffAction.RUNS_START, purpose="decide about a billing run")
+@require_POST
+def decide(request: StaffRequest, run_id: UUID) -> HttpResponse:
+    """Pause, resume, cancel or retry a run, or try again whom it left aside."""
+    asked, actor, now = request.POST.get("do", ""), request.user.email, clock.now()
+    try:
+        if asked == "retry_parked":
+            again = retry_parked(run_id=run_id, actor=actor, now=now)
+            return redirect("console:run", run_id=again)
+        if asked in _DECISIONS:
+            decision, said = _DECISIONS[asked]
+            decision(run_id=run_id, actor=actor, now=now)
+            messages.success(request, str(said))
+    except Conflict as error:
+        messages.error(request, message_of(error))
+    return redirect("console:run", run_id=run_id)
 
 
 def _given_instant(text: str) -> datetime | None:

@@ -42,6 +42,12 @@ TEMPLATES = sorted(
 )
 WITHOUT_ACTION = {"portal:tenants": "lists the person's own memberships, whatever they are"}
 LEADS_ON = {"console:search"}
+WITHOUT_GET = {
+    "portal:answer_bank",
+    "portal:ask_fapiao",
+    "console:mail_invoice",
+    "console:run_decision",
+}
 MOST_QUERIES = 20
 POLICY = {
     "default-src 'none'",
@@ -176,7 +182,7 @@ class Pages:
         for name, pattern in routes():
             wanted = set(pattern.pattern.converters)
             if name.startswith(front) and name not in WITHOUT_ACTION and wanted <= set(self.ids):
-                if name in {"portal:answer_bank", "portal:ask_fapiao", "console:mail_invoice"}:
+                if name in WITHOUT_GET:
                     continue
                 yield name, reverse(name, kwargs={key: self.ids[key] for key in wanted}), pattern
 

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import Sum
 
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import BillingRun, Invoice
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
 from billing.ledger.queries import first_drift, first_imbalance
@@ -64,6 +65,9 @@ def _assert_sound() -> None:
         numbers = sorted(filter(None, Invoice.objects.values_list("number", flat=True)))
         assert first_imbalance() is None
         assert first_drift() is None
+        # However often they were killed, the runs together tell of each document once.
+        counted = BillingRun.objects.aggregate(drafted=Sum("drafted"), finalized=Sum("finalized"))
+        assert counted == {"drafted": Invoice.objects.count(), "finalized": len(numbers)}
     assert numbers == [f"INV-2026-{n:06d}" for n in range(1, len(numbers) + 1)]
 
 

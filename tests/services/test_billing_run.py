@@ -10,7 +10,8 @@ from django.db import DatabaseError, IntegrityError, connections
 from billing.invoicing.models import Invoice
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
-from billing.invoicing.services.run_billing import RunResult, create_run, execute_run
+from billing.invoicing.services.count_run import RunResult
+from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.queries import account_balances, first_drift, first_imbalance
 from billing.subscriptions.domain import Anchor
 from kernel import clock

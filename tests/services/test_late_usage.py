@@ -18,9 +18,10 @@ from billing.invoicing.late_listing import pending_late_usage
 from billing.invoicing.models import Invoice, LateUsage
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
+from billing.invoicing.services.count_run import RunResult
 from billing.invoicing.services.finalize_due import finalize_due
 from billing.invoicing.services.preview_next_invoice import preview_next_invoices
-from billing.invoicing.services.run_billing import RunResult, create_run, execute_run
+from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.queries import first_drift, first_imbalance
 from billing.payments.verification import (
     first_line_drift,

@@ -1,7 +1,7 @@
 """Draft what is due, and issue at once what waits for nothing: one chunk of subscriptions a transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.parking import Parked
 from billing.invoicing.services.finalize_rated import Outcome, Rated, finalize_rated
 from billing.invoicing.storing import Document, invoice_row, store_documents
-from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
+from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from billing.rating.usage import Usage
 from billing.subscriptions.domain import Boundary, SubscriptionStatus
 from billing.subscriptions.models import Subscription
@@ -48,9 +48,10 @@ class Drafted:
 def draft_due(
     *,
     at: datetime,
-    tenants: TenantRange = ALL_TENANTS,
+    tenants: Tenants = ALL_TENANTS,
     finalize: bool = False,
     seller: str = "default",
+    count: Callable[[Drafted], None] = lambda _: None,
 ) -> Drafted:
     """Draft the documents of up to `CHUNK` subscriptions that have boundaries at or before `at`; with
     `finalize`, issue those whose grace is over by then, as `finalize_rated` does.
@@ -60,7 +61,7 @@ def draft_due(
 
     A few statements whatever the number of tenants. The cursor of each subscription moves in the
     same transaction, and (subscription, boundary) is unique: killed anywhere and run again, no
-    period is drafted twice or left out.
+    period is drafted twice or left out. `count` is called last in that transaction.
     """
     with system_scope(purpose="draft due invoices"):
         rows = list(
@@ -130,6 +131,7 @@ def draft_due(
             rated.sort(key=lambda each: (each.invoice.finalize_at, each.invoice.id))
             outcome.issued = finalize_rated(rated=rated, at=at)
             outcome.parked.extend(outcome.issued.parked)
+        count(outcome)
         return outcome
 
 

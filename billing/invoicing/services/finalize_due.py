@@ -1,7 +1,7 @@
 """Finalise drafts whose grace is over: rate once more, number, freeze, post, announce."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ from billing.invoicing.parking import Parked
 from billing.invoicing.services.draft_due import ended_periods, usage_span
 from billing.invoicing.services.finalize_rated import Rated, finalize_rated
 from billing.invoicing.storing import Document, content_hash, store_lines
-from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
+from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from billing.subscriptions.domain import Boundary
 from billing.subscriptions.models import Subscription
 from kernel.errors import Conflict, DomainError
@@ -48,8 +48,9 @@ def finalize_due(
     *,
     at: datetime,
     finalize: bool,
-    tenants: TenantRange = ALL_TENANTS,
+    tenants: Tenants = ALL_TENANTS,
     after: Place | None = None,
+    count: Callable[[Finalized], None] = lambda _: None,
 ) -> Finalized:
     """Refresh up to `CHUNK` drafts with late usage; finalise those whose grace is over at `at`.
 
@@ -60,6 +61,7 @@ def finalize_due(
     negative, for what late usage gives back, is issued as a credit note.
 
     The subscription's draft that is to be final first takes the late usage of its earlier periods.
+    `count` is called last in the transaction.
     """
     with system_scope(purpose="finalise invoices"):
         invoices = _take(at=at, finalize=finalize, tenants=tenants, after=after)
@@ -71,21 +73,20 @@ def finalize_due(
         rated, changed = _rate(invoices, outcome)
         _rewrite(changed)
         outcome.refreshed = len(changed)
-        if not finalize:
+        if finalize:
+            done = finalize_rated(rated=rated, at=at)
+            outcome.finalized, outcome.empty = done.finalized, done.empty
+            outcome.waiting = done.waiting
+            outcome.totals = done.totals
+            outcome.released = done.released
+            outcome.parked.extend(done.parked)
+        else:
             outcome.waiting = len(rated)
-            return outcome
-        done = finalize_rated(rated=rated, at=at)
-        outcome.finalized, outcome.empty = done.finalized, done.empty
-        outcome.waiting = done.waiting
-        outcome.totals = done.totals
-        outcome.released = done.released
-        outcome.parked.extend(done.parked)
+        count(outcome)
         return outcome
 
 
-def _take(
-    *, at: datetime, finalize: bool, tenants: TenantRange, after: Place | None
-) -> list[Invoice]:
+def _take(*, at: datetime, finalize: bool, tenants: Tenants, after: Place | None) -> list[Invoice]:
     drafts = (
         Invoice.objects.select_for_update(of=("self",))
         .select_related("tenant", "subscription__plan_version", "subscription__tenant")

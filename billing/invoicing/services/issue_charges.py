@@ -1,7 +1,7 @@
 """Issue charges: each becomes one invoice, numbered, frozen, posted and announced like all others."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,7 +18,7 @@ from billing.invoicing.parties_at_issue import held_back
 from billing.invoicing.services.issue_documents import Issuable, issue_documents, with_parties
 from billing.invoicing.services.write_charge import lock_charge
 from billing.invoicing.storing import Document, content_hash, store_documents
-from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
+from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from kernel import ids
 from kernel.errors import DomainError
 from tenants import audit
@@ -43,14 +43,16 @@ class IssuedCharges:
 def issue_due_charges(
     *,
     at: datetime,
-    tenants: TenantRange = ALL_TENANTS,
+    tenants: Tenants = ALL_TENANTS,
     after: tuple[datetime, UUID] | None = None,
+    count: Callable[[IssuedCharges], None] = lambda _: None,
 ) -> IssuedCharges:
     """Issue up to `CHUNK` charges whose date has come at `at`, as of then, after the place `after`.
 
     A few statements whatever their number. A charge and its invoice are concluded by one transaction
     that holds the charge: killed anywhere and run again, and however many run at once, each is billed
     once. One that can't be billed keeps the reason and is tried again by the next run.
+    `count` is called last in the transaction.
     """
     with system_scope(purpose="issue charges"):
         due = Charge.objects.select_for_update(of=("self",)).select_related("tenant")
@@ -80,6 +82,7 @@ def issue_due_charges(
                 complete.append(each)
                 done.totals[each.draft.currency] += each.draft.total.minor
         done.issued = _issue(complete, at=at, actor="billing_run")
+        count(done)
         return done
 
 

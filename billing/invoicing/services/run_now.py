@@ -3,17 +3,15 @@
 import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
-from billing.invoicing.domain import RunState
+from billing.invoicing.domain import HALTED, RunState
 from billing.invoicing.models import BillingRun
-from billing.invoicing.services.run_billing import RunResult, create_run, run_result
-from billing.invoicing.services.spread_run import RANGE_KIND
+from billing.invoicing.services.count_run import RunResult, run_result
+from billing.invoicing.services.run_billing import create_run
+from billing.invoicing.services.spread_run import RANGE_KIND, RUN_KIND
 from kernel.errors import Conflict
 from tenants.scope import system_scope
 from work import jobs, parallel
-
-RUN_KIND: Final = "billing.run"
 
 
 def run_now(
@@ -28,7 +26,8 @@ def run_now(
     """Record a run and do it to its end; workers that are there take ranges of it as well.
 
     Raises NotFound as `create_run`, Conflict `run_failed` where a range failed again and again: it is
-    parked, the others are billed. Killed, it is gone on with by workers, or by the next run.
+    parked, the others are billed; `run_halted` where somebody paused or cancelled it meanwhile. Killed, it
+    is gone on with by workers, or by the next run.
     """
     with system_scope(purpose="bill", actor=requested_by):
         run_id = create_run(
@@ -56,6 +55,13 @@ def run_now(
     )
     with system_scope(purpose=f"billing run {run_id}"):
         run = BillingRun.objects.get(id=run_id)
+        if run.state in HALTED:
+            raise Conflict(
+                "run_halted",
+                f"The run is {run.state}: of its {run.ranges} parts {run.ranges_done} are done. Resume it in "
+                "the console, or start another.",
+                params={"state": run.state},
+            )
         if run.state != RunState.DONE:
             raise Conflict(
                 "run_failed",

@@ -1,7 +1,7 @@
 """Settle late usage that no next invoice bills: a subscription that ended, or one whose policy says so."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,7 +21,7 @@ from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents, with_parties
 from billing.invoicing.services.park_subscription import park_subscription, unpark_subscription
 from billing.invoicing.storing import Document, invoice_row, store_documents
-from billing.invoicing.tenant_ranges import ALL_TENANTS, TenantRange
+from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from billing.subscriptions.domain import LateUsagePolicy, SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.period import Period, local_day
@@ -47,16 +47,17 @@ class SettledLate:
 def settle_late_usage(
     *,
     at: datetime,
-    tenants: TenantRange = ALL_TENANTS,
+    tenants: Tenants = ALL_TENANTS,
     seller: str = "default",
     after: UUID | None = None,
+    count: Callable[[SettledLate], None] = lambda _: None,
 ) -> SettledLate:
     """Settle late usage of up to `CHUNK` subscriptions that ended, or whose policy is not the next
     invoice, after the subscription `after`. Repeatable: what was settled is not found again.
 
     Each gets one document of kind `late`, or a credit note where it comes out negative; waived usage is
     recorded with its reason. Within the grace after a subscription's end, or after its last document of
-    this kind, late usage is collected.
+    this kind, late usage is collected. `count` is called last in the transaction, if anything was late.
     """
     with system_scope(purpose="settle late usage"):
         rows = list(
@@ -92,6 +93,7 @@ def settle_late_usage(
             seller=seller,
             at=at,
         )
+        count(outcome)
         return outcome
 
 

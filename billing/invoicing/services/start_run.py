@@ -4,15 +4,23 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.invoicing.services.run_billing import create_run
+from billing.invoicing.services.spread_run import RUN_KIND
 from kernel.errors import Invalid
 from tenants import audit
 from work import jobs
 
 
 def start_run(
-    *, at: datetime, finalize: bool, tenant_key: str, requested_by: str, now: datetime
+    *,
+    at: datetime,
+    finalize: bool,
+    tenant_key: str,
+    retry_of: UUID | None = None,
+    requested_by: str,
+    now: datetime,
 ) -> UUID:
-    """Record a run and the job that executes it, in the caller's cross-tenant scope.
+    """Record a run and the job that executes it, in the caller's cross-tenant scope; with `retry_of`, over
+    the tenants that were parked when that run ended.
 
     Raises NotFound `tenant_not_found`, Invalid `instant_in_future`: a run closes the days before its
     instant for good, so one ahead of the clock would end days that are not over.
@@ -24,10 +32,15 @@ def start_run(
             field="at",
         )
     run_id = create_run(
-        at=at, finalize=finalize, tenant_key=tenant_key, requested_by=requested_by, now=now
+        at=at,
+        finalize=finalize,
+        tenant_key=tenant_key,
+        retry_of=retry_of,
+        requested_by=requested_by,
+        now=now,
     )
     jobs.enqueue(
-        kind="billing.run",
+        kind=RUN_KIND,
         key=str(run_id),
         payload={"run_id": str(run_id)},
         requested_by=requested_by,
@@ -38,7 +51,12 @@ def start_run(
             actor=requested_by,
             action="billing_run.started",
             target=f"billing_run:{run_id}",
-            after={"at": at.isoformat(), "finalize": finalize, "tenant": tenant_key},
+            after={
+                "at": at.isoformat(),
+                "finalize": finalize,
+                "tenant": tenant_key,
+                "retry_of": None if retry_of is None else str(retry_of),
+            },
         ),
         now=now,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from billing.invoicing.services.run_billing import RunResult
+from billing.invoicing.services.count_run import RunResult
 from billing.invoicing.services.run_now import run_now
 from billing.payments.services.pay_from_balance import pay_issued_from_balance
 from kernel import clock
