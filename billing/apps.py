@@ -13,3 +13,4 @@ class BillingConfig(AppConfig):
         import_module("billing.payments.tasks")
         import_module("billing.fapiao.tasks")
         import_module("billing.mailing.tasks")
+        import_module("billing.statements.tasks")

@@ -28,6 +28,12 @@ from billing.ledger.models import (
 from billing.mailing.models import DocumentMail, MailPreference
 from billing.parties.models import BillingProfile
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
+from billing.statements.models import (
+    MonthlyStatement,
+    Statement,
+    StatementFile,
+    StatementFilePart,
+)
 from billing.subscriptions.models import (
     PlanMigration,
     Subscription,
@@ -64,6 +70,7 @@ __all__ = [
     "LateUsage",
     "LedgerAccount",
     "MailPreference",
+    "MonthlyStatement",
     "NumberSeries",
     "PeriodRequest",
     "Plan",
@@ -71,6 +78,9 @@ __all__ = [
     "PlanOffer",
     "PlanVersion",
     "Seller",
+    "Statement",
+    "StatementFile",
+    "StatementFilePart",
     "Subscription",
     "SubscriptionChange",
     "SubscriptionDiscount",

@@ -34,6 +34,7 @@ _STATUS: Final[Mapping[str, str]] = {
     "fault": "in `faults`",
     "refuse": "in `faults`",
     "choice": "in `faults`",
+    "Difference": "a statement's `error`",
     "CommandFault": "a command's status 1",
     "WrongUse": "a command's status 2",
     "Failure": "a job's error",

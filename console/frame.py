@@ -32,6 +32,7 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
             (_("Late usage"), "late_usage", "history", StaffAction.INVOICES_VIEW),
             (_("Corrections"), "corrections", "math-function", StaffAction.USAGE_VIEW),
             (_("Payments"), "payments", "building-bank", StaffAction.INVOICES_VIEW),
+            (_("Statements"), "statements", "file-invoice", StaffAction.INVOICES_VIEW),
             (_("Fapiao"), "fapiao", "file-invoice", StaffAction.INVOICES_VIEW),
             (_("Seller"), "seller", "building", StaffAction.INVOICES_VIEW),
             (_("Taxes"), "tax_rates", "file-invoice", StaffAction.TAXES_VIEW),

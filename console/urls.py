@@ -18,6 +18,7 @@ from console.finance import (
     payments,
     periods,
     seller,
+    statements,
     taxes,
 )
 from console.operations import (
@@ -101,6 +102,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="billing_details",
     ),
     path("tenants/<str:tenant_key>/tax/", taxes.standing, name="tax_standing"),
+    path("statements/", statements.statement_list, name="statements"),
+    path("statements/<uuid:statement_id>/", statements.statement, name="statement"),
+    path(
+        "statements/<uuid:statement_id>/files/<str:file_name>",
+        statements.statement_file_of,
+        name="statement_file",
+    ),
+    path("tenants/<str:tenant_key>/statements/", statements.of_tenant, name="tenant_statements"),
     path("fapiao/", fapiao.fapiao_list, name="fapiao"),
     path("fapiao/<uuid:fapiao_id>/red", fapiao.ask_red, name="ask_red_fapiao"),
     path("fapiao/<uuid:fapiao_id>/xml", fapiao.xml, name="fapiao_xml"),

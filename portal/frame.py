@@ -18,6 +18,7 @@ _PLACES: Final[Sequence[tuple[Text, str, str, MemberAction]]] = (
     (_("Usage"), "usage", "chart-bar", MemberAction.USAGE_VIEW),
     (_("Plan"), "plan", "notebook", MemberAction.PLAN_VIEW),
     (_("Invoices"), "invoices", "file-invoice", MemberAction.INVOICES_VIEW),
+    (_("Statements"), "statements", "file-invoice", MemberAction.INVOICES_VIEW),
     (_("Balance"), "balance", "building-bank", MemberAction.INVOICES_VIEW),
     (_("API keys"), "keys", "key", MemberAction.KEYS_VIEW),
     (_("Members"), "members", "users", MemberAction.MEMBERS_VIEW),

@@ -17,6 +17,7 @@ from portal import (
     plan_change,
     proof,
     rejected,
+    statements,
     usage,
 )
 
@@ -57,6 +58,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<str:tenant_key>/fapiao/", fapiao.fapiao_list, name="fapiao"),
     path("<str:tenant_key>/fapiao/<uuid:fapiao_id>/xml", fapiao.xml, name="fapiao_xml"),
     path("<str:tenant_key>/invoice-mail/", mail.recipients, name="mail"),
+    path("<str:tenant_key>/statements/", statements.statement_list, name="statements"),
+    path("<str:tenant_key>/statements/monthly", statements.set_monthly, name="monthly_statements"),
+    path(
+        "<str:tenant_key>/statements/<uuid:statement_id>/", statements.statement, name="statement"
+    ),
+    path(
+        "<str:tenant_key>/statements/<uuid:statement_id>/files/<str:file_name>",
+        statements.statement_file_of,
+        name="statement_file",
+    ),
     path("<str:tenant_key>/balance/", balance.balance, name="balance"),
     path("<str:tenant_key>/keys/", keys.key_list, name="keys"),
     path("<str:tenant_key>/keys/<uuid:key_id>/revoke", keys.revoke, name="revoke_key"),

@@ -33,6 +33,7 @@ class StaffAction(StrEnum):
     TAXES_CHANGE = "taxes.change"
     PARTIES_CHANGE = "parties.change"
     FAPIAO_CHANGE = "fapiao.change"
+    STATEMENTS_MAKE = "statements.make"
     LATE_USAGE_SET = "late_usage.set"
     LEDGER_VIEW = "ledger.view"
     PERIODS_CLOSE = "periods.close"
@@ -85,6 +86,7 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.TAXES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.PARTIES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.FAPIAO_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.STATEMENTS_MAKE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),
     StaffAction.PERIODS_CLOSE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),

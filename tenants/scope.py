@@ -2,7 +2,8 @@
 
 Three doors, each one transaction:
 
-- `tenant_scope`: one tenant's rows, as the restricted role (web, API, single-tenant jobs).
+- `tenant_scope`: one tenant's rows, as the restricted role (web, API, single-tenant jobs);
+  `tenant_snapshot` the same, read at one instant.
 - `system_scope`: all tenants' rows, for jobs and commands.
 - `staff_scope`: all tenants' rows, for the operator's people in the console; writes an access row.
 
@@ -27,6 +28,15 @@ def tenant_scope(tenant_id: UUID) -> Iterator[None]:
             # SET LOCAL and not set_config(): only the former reaches the workers of a Citus
             # cluster. SET takes no parameters; a UUID's text holds hex digits and dashes only.
             execution.execute(f"SET LOCAL app.tenant = '{UUID(str(tenant_id))}'")
+        yield
+
+
+@contextmanager
+def tenant_snapshot(tenant_id: UUID) -> Iterator[None]:
+    """Reads the rows of one tenant only, all queries as of the instant of the first one; writes nothing."""
+    with tenant_scope(tenant_id):
+        with cursor() as execution:
+            execution.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 

@@ -79,6 +79,11 @@ _STATUSES: Final[Mapping[str, Mapping[str, tuple[Text, Tone]]]] = {
         "uncertain": (pgettext_lazy("mail", "Uncertain"), Tone.WARNING),
         "failed": (_("Failed"), Tone.BAD),
     },
+    "statement": {
+        "requested": (_("In progress"), Tone.ACTIVE),
+        "ready": (_("Ready"), Tone.GOOD),
+        "failed": (_("Failed"), Tone.BAD),
+    },
     "period": {
         "open": (pgettext_lazy("accounting month", "Open"), Tone.ACTIVE),
         "closing": (_("Close waits for a second person"), Tone.WARNING),
@@ -186,6 +191,37 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         ),
         "bad_prefix": _("Write 1 to 9 capital letters, digits or dashes, such as INV."),
         "unknown_rounding": _("Choose one of the list."),
+    },
+    "statement_origin": {
+        "asked": _("A person"),
+        "monthly": _("Each month"),
+    },
+    "movement": {
+        "invoice": _("Invoices"),
+        "credit_note": _("Credit notes"),
+        "payment": _("Payments"),
+        "balance_draw": _("Paid from the balance"),
+    },
+    "age": {
+        "not_due": _("Not due"),
+        "1_30": _("1–30 days"),
+        "31_60": _("31–60 days"),
+        "61_90": _("61–90 days"),
+        "over_90": _("Over 90 days"),
+    },
+    "detail_table": {
+        "movements": _("Movements of the account"),
+        "balance": _("Movements of the prepaid balance"),
+        "lines": _("Lines of invoices and credit notes"),
+        "days": _("Daily quantities"),
+    },
+    "statement_failure": {
+        "movements_differ": _("Opening and movements are not the closing balance."),
+        "open_items_differ": _("What is open of the invoices is not the closing balance."),
+        "balance_differs": _("The prepaid balance is not what its grants come to."),
+        "detail_differs": _("The rows of a table are not what the summary says."),
+        "document_differs": _("A document says something else than its posting."),
+        "file_differs": _("A file, read back, is not what the summary says."),
     },
     "fapiao_fault": {
         "missing": _("This is needed."),
@@ -357,6 +393,8 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "billing_profile.set": _("Billing details changed"),
         "exchange_rates.stored": _("Exchange rates stored"),
         "staff.role_given": _("Staff role given"),
+        "statement.monthly_set": _("Monthly statements set"),
+        "statement.requested": _("Statement of account asked for"),
         "subscription.addon_added": _("Add-on added"),
         "subscription.addon_removed": _("Add-on taken away"),
         "subscription.cancellation_undone": _("Cancellation taken back"),

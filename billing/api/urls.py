@@ -9,6 +9,7 @@ from billing.api.changes import ChangesView, ChangeView, PreviewView
 from billing.api.entitlements import EntitlementCheckView, EntitlementsView
 from billing.api.invoices import ExplanationView, InvoicePdfView, InvoicesView, InvoiceView
 from billing.api.payments import PaymentsView
+from billing.api.statements import StatementFileView, StatementsView, StatementView
 from billing.api.subscriptions import SubscriptionsView
 from billing.api.terms import TermsView
 
@@ -33,5 +34,12 @@ urlpatterns: list[URLPattern] = [
     path("entitlements/check", EntitlementCheckView.as_view(), name="entitlement_check"),
     path("billing-profile", BillingProfileView.as_view(), name="billing_profile"),
     path("balance", BalanceView.as_view(), name="balance"),
+    path("statements", StatementsView.as_view(), name="statements"),
+    path("statements/<str:statement_id>", StatementView.as_view(), name="statement"),
+    path(
+        "statements/<str:statement_id>/files/<str:file_name>",
+        StatementFileView.as_view(),
+        name="statement_file",
+    ),
     path("payments", PaymentsView.as_view(), name="payments"),
 ]

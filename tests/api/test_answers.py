@@ -62,6 +62,7 @@ def bodies(world: World) -> dict[str, Any]:
         "/api/v1/keys": {"scope": "read", "label": "new", "allowed_addresses": ["10.0.0.0/8"]},
         "/api/v1/subscriptions/{subscription_id}/preview": {"kind": "cancel", "when": "now"},
         "/api/v1/subscriptions/{subscription_id}/changes": {"kind": "cancel", "when": "now"},
+        "/api/v1/statements": {"currency": "CNY", "from": "2026-03-01", "to": "2026-04-01"},
         "/api/v1/events": [an_event(world.tenant.apps[0].key)],
     }
 
@@ -73,6 +74,8 @@ def address(path: str, world: World) -> str:
         "{key_id}": public_id("key", world.key_id),
         "{subscription_id}": public_id("sub", world.subscription_id),
         "{change_id}": public_id("chg", world.change_id),
+        "{statement_id}": public_id("stm", world.statement_id),
+        "{file_name}": "details.xlsx",
         "{plan_key}": "standard",
     }
     for name, value in ids.items():

@@ -52,6 +52,7 @@ NOT_OWNED = {
     "plan_key",
     "version",
     "path",
+    "file_name",
     "gateway_key",
     "gap_id",
     "certificate_id",
@@ -68,8 +69,10 @@ def names_in_api(world: World) -> dict[str, str]:
         "key_id": public_id("key", world.key_id),
         "subscription_id": public_id("sub", world.subscription_id),
         "change_id": public_id("chg", world.change_id),
+        "statement_id": public_id("stm", world.statement_id),
         "plan_key": "standard",
         "path": f"tenants/{world.key}",
+        "file_name": "statement.pdf",
     }
 
 
@@ -89,6 +92,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "fapiao_id": str(world.fapiao_id),
         "mail_id": str(world.mail_id),
         "charge_id": str(world.charge_id),
+        "statement_id": str(world.statement_id),
         "run_id": str(run_id),
         "change_id": str(world.change_id),
         "gateway_key": "gw-1",
@@ -97,6 +101,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "gap_id": str(run_id),
         "correction_id": str(run_id),
         "certificate_id": str(run_id),
+        "file_name": "lines.csv",
         "account": "receivable",
         "month": "2026-04",
         "currency": "CNY",

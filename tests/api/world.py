@@ -41,6 +41,9 @@ from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
+from billing.statements.services.make_statement import make_statement
+from billing.statements.services.request_statement import request_statement
+from billing.statements.services.set_monthly import set_monthly_statements
 from billing.subscriptions.domain import AskedChange, ChangeKind, EffectiveWhen, LateUsagePolicy
 from billing.subscriptions.models import (
     Subscription,
@@ -86,6 +89,7 @@ class World:
     fapiao_id: UUID
     mail_id: UUID
     charge_id: UUID
+    statement_id: UUID
 
     @property
     def key(self) -> str:
@@ -105,6 +109,7 @@ class World:
             ("fap", self.fapiao_id),
             ("mail", self.mail_id),
             ("chr", self.charge_id),
+            ("stm", self.statement_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -431,6 +436,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             sent_at=now,
         )
         MailPreference.objects.create(tenant_id=tenant.id, addresses=[f"more@{tenant.key}.example"])
+    statement_id = _statement(tenant)
     with tenant_scope(tenant.id):
         return World(
             tenant=tenant,
@@ -447,6 +453,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             fapiao_id=fapiao_id,
             mail_id=mail.id,
             charge_id=charge_id,
+            statement_id=statement_id,
         )
 
 
@@ -458,6 +465,23 @@ def _charge_of(tenant: CreatedTenant) -> AskedCharge:
         currency="CNY",
         lines=[{"description": f"Set up for {tenant.key}", "amount": "80"}],
     )
+
+
+def _statement(tenant: CreatedTenant) -> UUID:
+    """A statement of all that was posted, with its files, and that one is wanted each month."""
+    with tenant_scope(tenant.id):
+        set_monthly_statements(tenant_id=tenant.id, wanted=True, now=clock.now(), actor="test")
+        statement_id = request_statement(
+            tenant_id=tenant.id,
+            currency="CNY",
+            starts_on=date(2026, 3, 1),
+            ends_on=date(2026, 5, 3),
+            now=clock.now(),
+            actor="test",
+        )
+    state = make_statement(statement_id=statement_id, now=clock.now())
+    assert state == "ready"
+    return statement_id
 
 
 def _fapiao(tenant: CreatedTenant, invoice: Invoice) -> UUID:

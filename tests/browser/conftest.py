@@ -24,6 +24,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.statements.models import Statement
+from billing.statements.services.make_statement import make_statement
+from billing.statements.services.request_statement import request_statement
 from kernel import clock, ids
 from metering.reports.domain import AppUsage
 from metering.reports.models import Gateway
@@ -31,7 +34,7 @@ from metering.reports.services.gateways import create_gateway, note_conflict
 from metering.reports.services.report_columns import ReportPlace
 from metering.reports.services.sealed_usage import seal_usage
 from tenants.models import Member, Tenant, User
-from tenants.scope import system_scope
+from tenants.scope import system_scope, tenant_scope
 from tenants.services.create_tenant import CreatedTenant
 from tests.conftest import empty_tables
 from tests.factories import EVERYTHING, NOW, a_plan, a_subscription, a_tenant, some_usage
@@ -180,6 +183,31 @@ def _populate() -> None:
         reference="order of the browser's tests " * 3,
     )
     _refuse(beta)
+    _state(acme)
+
+
+def _state(tenant: CreatedTenant) -> None:
+    """A statement of March and early April that is ready, and one that failed."""
+    for failure in ("", "open_items_differ"):
+        with tenant_scope(tenant.id):
+            statement_id = request_statement(
+                tenant_id=tenant.id,
+                currency="CNY",
+                starts_on=date(2026, 3, 1),
+                ends_on=date(2026, 4, 4),
+                now=clock.now(),
+                actor="test",
+            )
+        if failure:
+            with system_scope(purpose="test"):
+                Statement.objects.filter(id=statement_id).update(
+                    state="failed",
+                    failure_code=failure,
+                    failure_detail="What is open of the invoices comes to 1.00 CNY, not 0.99 CNY.",
+                    finished_at=NOW,
+                )
+        else:
+            make_statement(statement_id=statement_id, now=clock.now())
 
 
 def _refuse(tenant: CreatedTenant) -> None:

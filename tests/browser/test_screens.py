@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from billing.invoicing.models import BillingRun, Charge
+from billing.statements.models import Statement
 from tenants.scope import system_scope
 from tests.browser.conftest import (
     PASSWORD,
@@ -46,6 +47,10 @@ FINANCE = {
     "coupons": "/console/coupons/",
     "new-coupon": "/console/coupons/new/",
     "discounts": "/console/tenants/acme/discounts/",
+    "statements": "/console/statements/",
+    "tenant-statements": "/console/tenants/acme/statements/",
+    "no-statements": "/console/tenants/filler-00/statements/",
+    "statement": "/console/statements/{statement}/",
     "fapiao": "/console/fapiao/",
     "tax-rates": "/console/tax-rates/",
     "new-tax-rate": "/console/tax-rates/new/",
@@ -105,6 +110,8 @@ PORTAL = {
     "invoices": "/portal/acme/invoices/",
     "invoice": "/portal/acme/invoices/{acme}/",
     "pay": "/portal/acme/invoices/{acme}/pay/",
+    "statements": "/portal/acme/statements/",
+    "statement": "/portal/acme/statements/{statement}/",
     "fapiao": "/portal/acme/fapiao/",
     "billing-details": "/portal/acme/billing-details/",
     "mail": "/portal/acme/invoice-mail/",
@@ -136,6 +143,11 @@ def address(pattern: str) -> str:
     if "{charge}" in pattern:
         with system_scope(purpose="test"):
             return pattern.format(charge=Charge.objects.values_list("id", flat=True)[0])
+    if "{statement}" in pattern:
+        with system_scope(purpose="test"):
+            return pattern.format(
+                statement=Statement.objects.filter(state="ready").values_list("id", flat=True)[0]
+            )
     return pattern.format(acme=invoice_of("acme").id) if "{" in pattern else pattern
 
 

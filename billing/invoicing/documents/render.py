@@ -1,19 +1,7 @@
-"""Setting an invoice with Typst: values in, PDF bytes out.
+"""Setting an invoice: values in, PDF bytes out."""
 
-The layout can reach nothing: its root holds the layout file alone, it imports no package, system
-fonts are ignored, and the document's content comes in as one JSON text that is parsed as data. So a
-tenant's name can be neither markup nor an address that something fetches (ADR on documents).
-"""
-
-import json
-import threading
-from datetime import UTC
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
-
-import typst
+from typing import Any, Final, cast
 
 from billing.invoicing.documents.content import DocumentLine, InvoiceDocument, Party, TaxLine
 from billing.invoicing.documents.formats import (
@@ -27,22 +15,10 @@ from billing.invoicing.documents.formats import (
     quantity_text,
     unit_price_text,
 )
+from billing.invoicing.documents.typesetting import typeset
 from billing.invoicing.documents.words import ENGLISH, document_language, words_of
 
-if TYPE_CHECKING:
-    from typst import PDFStandard
-
 _LAYOUT: Final = Path(__file__).with_name("invoice.typ")
-_FONTS: Final = Path(str(files("manimgx_fonts_cjk")))
-
-_ARCHIVED: Final["list[PDFStandard]"] = ["a-2a", "ua-1"]
-"""For the archive (ISO 19005-2) and for screen readers (ISO 14289-1)."""
-
-_PLAIN: Final["list[PDFStandard]"] = ["1.7"]
-"""Where a name has characters that none of our fonts draws, such as an emoji: the archive's profile
-forbids a text that can't be shown, and an invoice must be issued all the same."""
-
-_setting = threading.Lock()
 
 
 def render_invoice(*, document: InvoiceDocument) -> bytes:
@@ -60,34 +36,7 @@ def preview_pages(*, document: InvoiceDocument, dots_per_inch: int = 110) -> lis
 
 
 def _set(document: InvoiceDocument, **options: Any) -> bytes | list[bytes]:
-    inputs = {"document": json.dumps(_data(document), ensure_ascii=False)}
-    timestamp = int(document.issued_at.astimezone(UTC).timestamp())
-    # A compiler keeps state between calls; one at a time is fast enough for a process.
-    with _setting:
-        compiler = _compiler()
-        try:
-            result = compiler.compile(
-                sys_inputs=inputs, timestamp=timestamp, pdf_standards=_ARCHIVED, **options
-            )
-        except typst.TypstError as error:
-            if "could not be displayed" not in error.message:
-                raise
-            result = compiler.compile(
-                sys_inputs=inputs, timestamp=timestamp, pdf_standards=_PLAIN, **options
-            )
-    if result is None:
-        raise RuntimeError("the compiler gave no bytes though it was told no file to write to")
-    return result
-
-
-@cache
-def _compiler() -> typst.Compiler:
-    fonts = typst.Fonts(
-        include_system_fonts=False, include_embedded_fonts=True, font_paths=[_FONTS]
-    )
-    return typst.Compiler(
-        input=_LAYOUT, root=_LAYOUT.parent, font_paths=fonts, ignore_system_fonts=True
-    )
+    return typeset(layout=_LAYOUT, data=_data(document), dated=document.issued_at, **options)
 
 
 def _data(document: InvoiceDocument) -> dict[str, Any]:
@@ -150,8 +99,8 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
                 if value
             ),
         ],
-        "seller": _party(document.seller, language=language),
-        "buyer": _party(document.buyer, language=language),
+        "seller": party_block(document.seller, language=language),
+        "buyer": party_block(document.buyer, language=language),
         "lines": [_line(line, language=language) for line in document.lines],
         "amounts_in": words["amounts_in"].format(currency=document.currency),
         "sums": shown,
@@ -185,7 +134,8 @@ def _tax_notes(document: InvoiceDocument, *, language: str) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _party(party: Party, *, language: str) -> dict[str, Any]:
+def party_block(party: Party, *, language: str) -> dict[str, Any]:
+    """A party as a layout prints it: its name, and the lines below."""
     words = words_of(language)
     lines = [*literal(party.address).split("\n"), country_name(party.country, language=language)]
     lines.append(literal(party.email))

@@ -1,0 +1,1 @@
+"""Asking for statements, making them, and setting who gets one each month."""
