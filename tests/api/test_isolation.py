@@ -150,6 +150,7 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "price": "base",
         "quantity": "2",
         "coupon": "NOBODYS",
+        "currency": "CNY",
         # A report is signed by a gateway and not sent with a key.
         "gateway": "gw-1",
         "sequence": 1,
