@@ -45,6 +45,7 @@ LEADS_ON = {"console:search"}
 WITHOUT_GET = {
     "portal:answer_bank",
     "portal:ask_fapiao",
+    "portal:monthly_statements",
     "console:mail_invoice",
     "console:run_decision",
 }
@@ -184,12 +185,6 @@ class Pages:
             wanted = set(pattern.pattern.converters)
             if name.startswith(front) and name not in WITHOUT_ACTION and wanted <= set(self.ids):
                 if name in WITHOUT_GET:
-                if name in {
-                    "portal:answer_bank",
-                    "portal:ask_fapiao",
-                    "portal:monthly_statements",
-                    "console:mail_invoice",
-                }:
                     continue
                 yield name, reverse(name, kwargs={key: self.ids[key] for key in wanted}), pattern
 

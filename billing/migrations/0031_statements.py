@@ -58,7 +58,7 @@ def _key(table: str, column: str, target: str) -> migrations.RunSQL:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0029_charges"),
+        ("billing", "0030_run_decisions"),
         ("tenants", "0004_taxes"),
     ]
 
