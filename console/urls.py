@@ -20,6 +20,7 @@ from console.finance import (
     seller,
     statements,
     taxes,
+    top_ups,
 )
 from console.operations import (
     days,
@@ -54,6 +55,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tenants/<str:tenant_key>/terms/", terms.terms, name="terms"),
     path("tenants/<str:tenant_key>/balance/", balance.balance, name="balance"),
     path("tenants/<str:tenant_key>/balance/grant/", balance.grant, name="grant"),
+    path("tenants/<str:tenant_key>/balance/top-up/", top_ups.top_up, name="top_up"),
     path("tenants/<str:tenant_key>/plan/", first_plan.first_plan, name="first_plan"),
     path("tenants/<str:tenant_key>/change/", subscription.change, name="change_subscription"),
     path(

@@ -20,7 +20,7 @@ _SHOWN: Final = {"show": ["paid"]}
 
 @member_page(action=MemberAction.INVOICES_VIEW)
 def balance(request: HttpRequest, here: Here) -> HttpResponse:
-    """To be read only: the operator grants."""
+    """To be read only: a top-up is asked for on a page of its own."""
     now = clock.now()
     zone = tenant_profile_by_id(tenant_id=here.tenant_id).timezone
     state = ListState.read(request.GET, filters=_SHOWN)
@@ -49,7 +49,9 @@ def balance(request: HttpRequest, here: Here) -> HttpResponse:
             state=state,
             caption=_("What came in"),
             empty_title=_("No balance yet"),
-            empty_text=_("It comes from grants, credit notes, and payments above what was owed."),
+            empty_text=_(
+                "It comes from top-ups, grants, credit notes, and payments above what was owed."
+            ),
         )
     return page(
         request,

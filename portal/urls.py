@@ -18,6 +18,7 @@ from portal import (
     proof,
     rejected,
     statements,
+    top_up,
     usage,
 )
 
@@ -69,6 +70,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="statement_file",
     ),
     path("<str:tenant_key>/balance/", balance.balance, name="balance"),
+    path("<str:tenant_key>/balance/top-up/", top_up.top_up, name="top_up"),
+    path("<str:tenant_key>/balance/top-ups/<uuid:charge_id>/", top_up.topped_up, name="topped_up"),
     path("<str:tenant_key>/keys/", keys.key_list, name="keys"),
     path("<str:tenant_key>/keys/<uuid:key_id>/revoke", keys.revoke, name="revoke_key"),
     path("<str:tenant_key>/members/", members.member_list, name="members"),

@@ -80,6 +80,9 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
         "%(month)s is closed too; months are opened in the reverse order, so open that one first."
     ),
     "charge_concluded": _("It was issued, or came to nothing: it is a draft no more."),
+    "top_up_paid": _(
+        "Of a top-up only what is not paid can be credited; what was paid is on the tenant's balance."
+    ),
     "reference_used": _(
         "Something else was asked for under this reference. Use another one, or change that draft."
     ),

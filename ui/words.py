@@ -275,6 +275,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "bank": _("Bank"),
         "stripe_clearing": _("Stripe clearing"),
         "customer_credit": _("Tenants' credit"),
+        "top_ups_due": _("Top-ups billed and not paid"),
         "deferred_revenue": _("Deferred revenue"),
         "gift_credit": _("Gifts to tenants"),
         "voucher_credit": _("Vouchers of tenants"),
@@ -509,6 +510,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
     "balance_origin": {
         "grant": _("Granted by staff"),
         "payment": _("Payment above what was owed"),
+        "top_up": _("Top-up"),
         "credit_note": _("Credit note"),
     },
     "quota": {

@@ -21,6 +21,7 @@ class Account(StrEnum):
     BANK = "bank"
     STRIPE_CLEARING = "stripe_clearing"
     CUSTOMER_CREDIT = "customer_credit"
+    TOP_UPS_DUE = "top_ups_due"
     GIFT_CREDIT = "gift_credit"
     VOUCHER_CREDIT = "voucher_credit"
     PROMOTION = "promotion"
@@ -102,6 +103,7 @@ CHART: dict[Account, AccountKind] = {
     Account.BANK: AccountKind.ASSET,
     Account.STRIPE_CLEARING: AccountKind.ASSET,
     Account.CUSTOMER_CREDIT: AccountKind.LIABILITY,
+    Account.TOP_UPS_DUE: AccountKind.LIABILITY,
     Account.GIFT_CREDIT: AccountKind.LIABILITY,
     Account.VOUCHER_CREDIT: AccountKind.LIABILITY,
     Account.PROMOTION: AccountKind.EXPENSE,
@@ -145,23 +147,31 @@ def balanced(postings: Sequence[Posting]) -> tuple[Posting, ...]:
 
 
 def invoice_postings(
-    *, recurring_in_advance: Money, arrears: Money, tax: Money
+    *, recurring_in_advance: Money, arrears: Money, tax: Money, topped_up: Money | None = None
 ) -> tuple[Posting, ...]:
     """What an issued invoice posts.
 
     `recurring_in_advance` and `arrears` are after discounts and before tax, which is owed to the
     state. The tenant owes the total; what was billed ahead of its service is deferred until it is
-    delivered, what was billed after it is revenue (accrual accounting).
+    delivered, what was billed after it is revenue (accrual accounting). `topped_up` is no revenue: once it is
+    paid it is the tenant's credit.
     """
-    total = recurring_in_advance + arrears + tax
+    prepaid = topped_up or Money.zero(tax.currency)
+    total = recurring_in_advance + arrears + prepaid + tax
     return balanced(
         [
             debit(Account.RECEIVABLE, total),
             credit(Account.DEFERRED_REVENUE, recurring_in_advance),
             credit(Account.REVENUE, arrears),
+            credit(Account.TOP_UPS_DUE, prepaid),
             credit(Account.TAX_PAYABLE, tax),
         ]
     )
+
+
+def top_up_postings(*, paid: Money) -> tuple[Posting, ...]:
+    """Money that was billed to be paid ahead came in: it is the tenant's credit now."""
+    return balanced([debit(Account.TOP_UPS_DUE, paid), credit(Account.CUSTOMER_CREDIT, paid)])
 
 
 def recognition_postings(*, earned: Money) -> tuple[Posting, ...]:
@@ -195,13 +205,20 @@ def draw_postings(*, drawn: Sequence[tuple[BalanceKind, Money]]) -> tuple[Postin
 
 
 def credit_note_postings(
-    *, deferred: Money, earned: Money, tax: Money, to_receivable: Money, to_balance: Money
+    *,
+    deferred: Money,
+    earned: Money,
+    tax: Money,
+    to_receivable: Money,
+    to_balance: Money,
+    topped_up: Money | None = None,
 ) -> tuple[Posting, ...]:
     """A credit note takes back what an invoice posted; what was paid already is owed as cash."""
     return balanced(
         [
             debit(Account.DEFERRED_REVENUE, deferred),
             debit(Account.REVENUE, earned),
+            debit(Account.TOP_UPS_DUE, topped_up or Money.zero(tax.currency)),
             debit(Account.TAX_PAYABLE, tax),
             credit(Account.RECEIVABLE, to_receivable),
             credit(Account.CUSTOMER_CREDIT, to_balance),

@@ -39,7 +39,7 @@ class BalanceSum:
 class LotRow:
     """One grant, or other credit, with what became of it: `amount` is `drawn`, `expired` and `left`.
 
-    `source` says where it came from, as `grant:…`, `payment:…` or `credit_note:…`; `has_ended` where
+    `source` says where it came from, as `grant:…`, `payment:…`, `top_up:…` or `credit_note:…`; `has_ended` where
     its time is over.
     """
 

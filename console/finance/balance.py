@@ -144,7 +144,9 @@ def balance(request: StaffRequest, tenant_key: str) -> HttpResponse:
             state=state,
             caption=_("What came in"),
             empty_title=_("No balance yet"),
-            empty_text=_("It comes from grants, credit notes, and payments above what was owed."),
+            empty_text=_(
+                "It comes from top-ups, grants, credit notes, and payments above what was owed."
+            ),
             exportable=lots.total <= MAX_ROWS,
         )
     if export:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q, Sum
 
 from billing.invoicing.creditable import CreditableLine, credited_taxes
-from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.line_taxes import stored_tax
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
 from billing.invoicing.services.issue_credit_note import (
@@ -44,7 +44,7 @@ def credit_invoice(
     late usage adjusted of it. Tax goes back by the
     line's own rate, and of a rate never more than the invoice charged. Raises NotFound
     `invoice_not_found`, `line_not_found`; Conflict `invoice_not_issued`, `above_line`,
-    `above_invoice_tax`; Invalid `amount_not_positive`, `currency_mismatch`, `nothing_to_credit`.
+    `above_invoice_tax`, `top_up_paid`; Invalid `amount_not_positive`, `currency_mismatch`, `nothing_to_credit`.
     """
     invoice = (
         Invoice.objects.select_for_update(of=("self",))
@@ -73,6 +73,7 @@ def credit_invoice(
             raise Invalid("currency_mismatch", f"The invoice is in {invoice.currency}.")
         if wanted.amount.minor <= 0:
             raise Invalid("amount_not_positive", "amount is not above zero.", field="lines")
+    _refuse_paid_top_up(invoice, lines)
     note_lines = _with_taxes(invoice, found, lines)
     _refuse_above_invoice_tax(invoice, found, note_lines)
     note = issue_credit_note(
@@ -90,6 +91,21 @@ def credit_invoice(
         actor=actor,
     )
     return note.number
+
+
+def _refuse_paid_top_up(invoice: Invoice, lines: Sequence[LineCredit]) -> None:
+    """What was paid of a top-up is on the balance; credited as well, it would be there twice."""
+    if invoice.kind != InvoiceKind.TOP_UP:
+        return
+    owed = 0
+    if invoice.status in {InvoiceStatus.OPEN, InvoiceStatus.UNCOLLECTIBLE}:
+        owed = invoice.total_minor - invoice.paid_minor
+    if sum(each.amount.minor for each in lines) > owed:
+        raise Conflict(
+            "top_up_paid",
+            "Of a top-up only what is not paid can be credited; what was paid is on the tenant's balance.",
+            field="lines",
+        )
 
 
 def _with_taxes(

@@ -8,7 +8,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.exchange.domain import NationalTax
-from billing.invoicing.domain import InvoiceStatus, check_transition, credit_note_prefix
+from billing.invoicing.domain import (
+    InvoiceKind,
+    InvoiceStatus,
+    check_transition,
+    credit_note_prefix,
+)
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, Seller
 from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
 from billing.invoicing.services.issue_documents import next_numbers
@@ -206,6 +211,9 @@ def _post(issued: Sequence[tuple[CreditNote, NewCreditNote]], *, now: datetime) 
             (line.amount for line in note.lines if line.timing is Timing.IN_ADVANCE),
             currency=note.currency,
         )
+        net = Money(row.total_minor, row.currency) - tax
+        is_top_up = note.invoice is not None and note.invoice.kind == InvoiceKind.TOP_UP
+        topped_up = net if is_top_up else Money.zero(row.currency)
         transactions.append(
             NewTransaction(
                 tenant_id=note.tenant.id,
@@ -214,7 +222,8 @@ def _post(issued: Sequence[tuple[CreditNote, NewCreditNote]], *, now: datetime) 
                 description=f"Credit note {row.number}",
                 postings=credit_note_postings(
                     deferred=deferred,
-                    earned=Money(row.total_minor, row.currency) - tax - deferred,
+                    earned=net - deferred - topped_up,
+                    topped_up=topped_up,
                     tax=tax,
                     to_receivable=Money(row.to_receivable_minor, row.currency),
                     to_balance=to_balance,

@@ -16,6 +16,7 @@ from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
 from billing.invoicing.required_fields import ToBeIssued
 from billing.ledger.domain import invoice_postings
 from billing.ledger.services import NewTransaction, post_transactions
+from billing.rating.lines import LineKind
 from kernel.array_literals import plain_array, text_array
 from kernel.money import Money
 from kernel.period import local_day
@@ -165,6 +166,14 @@ def _posting(each: Issuable) -> NewTransaction:
         ),
         start=zero,
     )
+    topped_up = sum(
+        (
+            settled.taxable
+            for line, settled in zip(each.draft.lines, settlement.lines, strict=True)
+            if line.line.kind is LineKind.TOP_UP
+        ),
+        start=zero,
+    )
     net = settlement.subtotal - settlement.discount_total
     return NewTransaction(
         tenant_id=each.invoice.tenant_id,
@@ -172,7 +181,10 @@ def _posting(each: Issuable) -> NewTransaction:
         reference=f"invoice:{each.invoice.id}",
         description=f"Invoice for {each.invoice.tenant.key}",
         postings=invoice_postings(
-            recurring_in_advance=advance, arrears=net - advance, tax=settlement.tax_total
+            recurring_in_advance=advance,
+            arrears=net - advance - topped_up,
+            tax=settlement.tax_total,
+            topped_up=topped_up,
         ),
     )
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from billing.invoicing.domain import InvoiceStatus, check_transition
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus, check_transition
 from billing.invoicing.models import Invoice
-from billing.ledger.domain import BalanceKind
+from billing.ledger.domain import BalanceKind, top_up_postings
 from billing.ledger.services import NewTransaction, add_to_balance, post_transaction
 from billing.payments.domain import (
     OPEN_STATES,
@@ -73,7 +73,8 @@ def outstanding_of(invoice: Invoice) -> Money:
 
 
 def book_payment(*, invoice: Invoice, receipt: Receipt, now: datetime) -> BookedPayment | None:
-    """Book the receipt against the locked invoice; None when it was booked before, by anybody.
+    """Book the receipt against the locked invoice; None when it was booked before, by anybody. What settles a
+    top-up becomes the tenant's cash balance with it.
 
     What is more than the invoice needs is credited to the tenant, so that received money is always
     allocated plus credited. Raises Invalid `amount_not_positive`, `currency_mismatch`.
@@ -117,6 +118,7 @@ def book_payment(*, invoice: Invoice, receipt: Receipt, now: datetime) -> Booked
         source=f"payment:{payment.id}",
         now=now,
     )
+    _top_up(invoice, payment, paid=parts.allocated, now=now)
     _tell(invoice, payment, is_paid=is_paid, now=now)
     return BookedPayment(
         payment_id=payment.id,
@@ -163,6 +165,29 @@ def _settle(invoice: Invoice, payment: Payment, *, amount: Money, now: datetime)
         invoice.paid_at = now
     invoice.save(update_fields=["paid_minor", "status", "paid_at"])
     return is_paid
+
+
+def _top_up(invoice: Invoice, payment: Payment, *, paid: Money, now: datetime) -> None:
+    """What settles a top-up is the tenant's cash balance from now on, as far as it came in."""
+    if invoice.kind != InvoiceKind.TOP_UP or not paid:
+        return
+    post_transaction(
+        transaction=NewTransaction(
+            tenant_id=invoice.tenant_id,
+            kind="top_up",
+            reference=f"payment:{payment.id}",
+            description=f"Top-up {invoice.number}",
+            postings=top_up_postings(paid=paid),
+        ),
+        now=now,
+    )
+    add_to_balance(
+        tenant_id=invoice.tenant_id,
+        kind=BalanceKind.CASH,
+        amount=paid,
+        source=f"top_up:{payment.id}",
+        now=now,
+    )
 
 
 def _tell(invoice: Invoice, payment: Payment, *, is_paid: bool, now: datetime) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from billing.invoicing.domain import InvoiceStatus, check_transition
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus, check_transition
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.ledger.domain import BalanceKind, draw_order, draw_postings
 from billing.ledger.models import BalanceLot
@@ -36,6 +36,7 @@ def pay_issued_from_balance(*, issued_at: datetime) -> int:
         )
         found = list(
             Invoice.objects.filter(Exists(lots), status=InvoiceStatus.OPEN, issued_at=issued_at)
+            .exclude(kind=InvoiceKind.TOP_UP)
             .order_by("number")
             .values_list("tenant_id", "id")
         )
@@ -49,12 +50,17 @@ def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Mon
     """Draw what the invoice needs from the tenant's lots, in the caller's scope; gives the sum.
 
     In the order of `draw_order`; a lot with a limited scope pays lines that it covers. Once for each invoice: what is granted
-    after its issue waits for the next one. Raises NotFound `invoice_not_found`.
+    after its issue waits for the next one. A top-up is paid from outside alone. Raises NotFound `invoice_not_found`.
     """
     invoice = lock_invoice(invoice_id=invoice_id, tenant_id=tenant_id)
     needed = outstanding_of(invoice)
     nothing = Money.zero(invoice.currency)
-    if not needed or BalanceDraw.objects.filter(tenant_id=tenant_id, invoice=invoice).exists():
+    # A balance that topped itself up would only go round.
+    if (
+        invoice.kind == InvoiceKind.TOP_UP
+        or not needed
+        or BalanceDraw.objects.filter(tenant_id=tenant_id, invoice=invoice).exists()
+    ):
         return nothing
     lots = sorted(
         _usable(now=now)
