@@ -1,7 +1,7 @@
 """Top-ups: an invoice without tax and without revenue; what is paid of it is the balance, once."""
 
 import threading
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -26,6 +26,10 @@ from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
 from billing.payments.verification import first_settlement_drift
+from billing.statements.domain.states import StatementState
+from billing.statements.queries import statement_of
+from billing.statements.services.make_statement import make_statement
+from billing.statements.services.request_statement import request_statement
 from kernel.errors import Conflict, DomainError
 from kernel.money import Money
 from tenants.domain import Role, StaffRole
@@ -245,3 +249,26 @@ def test_staff_bill_one_at_once() -> None:
     assert [answer.status_code for answer in answers] == [302, 302]
     with system_scope(purpose="test"):
         assert Invoice.objects.get().kind == "top_up"
+
+
+def test_a_statement_of_account_agrees_with_it() -> None:
+    tenant = a_tenant()
+    invoice = a_top_up(tenant.id)
+    pay(invoice, "40", "bank-1")
+    later = NOW + timedelta(days=60)
+    with tenant_scope(tenant.id):
+        statement_id = request_statement(
+            tenant_id=tenant.id,
+            currency="CNY",
+            starts_on=date(2026, 3, 1),
+            ends_on=date(2026, 4, 1),
+            now=later,
+            actor="test",
+        )
+    make_statement(statement_id=statement_id, now=later)
+    with tenant_scope(tenant.id):
+        row = statement_of(statement_id=statement_id)
+    assert (row.state, row.closing) == (StatementState.READY, Money.of("60", "CNY"))
+    assert row.figures is not None
+    told = {each["kind"]: each["closing"] for each in row.figures["balance"]}
+    assert told["cash"] == "40.00"

@@ -175,7 +175,7 @@ def _top_up(invoice: Invoice, payment: Payment, *, paid: Money, now: datetime) -
         transaction=NewTransaction(
             tenant_id=invoice.tenant_id,
             kind="top_up",
-            reference=f"payment:{payment.id}",
+            reference=f"top_up:{payment.id}",
             description=f"Top-up {invoice.number}",
             postings=top_up_postings(paid=paid),
         ),
