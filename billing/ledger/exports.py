@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date
 from itertools import groupby
@@ -16,6 +17,8 @@ _ROOT_OF_KIND = {
     AccountKind.EXPENSE: "Expenses",
     AccountKind.EQUITY: "Equity",
 }
+_BEGINS_FORMULA = frozenset("=+-@\t\r")
+_AMOUNT = re.compile(r"-\d+(\.\d+)?", re.ASCII)
 HEADER = (
     "posted_at", "transaction", "tenant", "kind", "reference", "description", "account",
     "currency", "amount",
@@ -74,6 +77,7 @@ def _quoted(text: str) -> str:
 def _csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(
-        f"'{cell}" if cell[:1] in {"=", "+", "@", "\t", "\r"} else cell for cell in cells
+        f"'{cell}" if cell[:1] in _BEGINS_FORMULA and not _AMOUNT.fullmatch(cell) else cell
+        for cell in cells
     )
     return line.getvalue()

@@ -14,8 +14,10 @@ from django.test import Client
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.ledger.domain import BalanceKind
 from billing.ledger.services.recognize_revenue import recognize_revenue
 from billing.ledger.statements import account_statement, statement_count, trial_balance
+from billing.payments.services.grant_balance import grant_balance
 from kernel import clock
 from kernel.money import Money
 from tenants.domain import StaffRole
@@ -116,6 +118,25 @@ def test_the_csv_holds_every_entry(tmp_path: Path) -> None:
     assert len(transactions) == 2 + 6 + 1
     assert set(transactions.values()) == {Decimal("0.00")}
     assert rows[0]["tenant"] in {"acme", "beta"}
+
+
+def test_the_csv_holds_no_formula(tmp_path: Path) -> None:
+    with system_scope(purpose="test"):
+        for reason in ("-2+3", "=1+1", "@sum", "+1"):
+            grant_balance(
+                tenant_id=Invoice.objects.get(tenant__key="acme").tenant_id,
+                kind=BalanceKind.GIFT,
+                amount=Money.of("1.00", "CNY"),
+                expires_at=None,
+                reason=reason,
+                now=at("2026-03-11T00:00"),
+                actor="test",
+            )
+    rows = list(csv.DictReader(exported(tmp_path, "csv").splitlines()))
+    told = {row["description"] for row in rows if row["kind"] == "balance_grant"}
+    assert told == {"'-2+3", "'=1+1", "'@sum", "'+1"}
+    # An amount stays a number.
+    assert "-1.00" in {row["amount"] for row in rows}
 
 
 def test_the_beancount_file_opens_its_accounts_and_balances(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from billing.ledger.recognition import RECOGNITION, first_deferral_drift
 from billing.ledger.services.recognize_revenue import recognize_revenue
 from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind
 from kernel import clock
+from kernel.errors import Invalid
 from kernel.money import Money
 from tenants.scope import system_scope
 from tests.factories import STANDARD, a_plan, a_subscription, a_tenant
@@ -102,6 +103,17 @@ def test_a_period_that_ends_where_clocks_skip_midnight_ends_with_the_day_before(
     assert books() == (30000, 1000)
     recognize("2026-04-23")
     assert books() == (0, 31000)
+
+
+def test_a_day_that_is_not_over_anywhere_is_refused() -> None:
+    a_world()
+    with pytest.raises(Invalid) as refused:
+        recognize_revenue(through=date(2026, 3, 3), now=datetime(2026, 3, 3, 9, 59, 59, tzinfo=UTC))
+    assert refused.value.code == "day_not_over"
+    assert books() == (10000, 0)
+    # At 10:00 of UTC the day is over on Kiritimati.
+    recognize_revenue(through=date(2026, 3, 3), now=datetime(2026, 3, 3, 10, tzinfo=UTC))
+    assert books() == (9032, 968)
 
 
 def test_run_again_it_finds_nothing_and_never_goes_back() -> None:

@@ -9,12 +9,15 @@ from uuid import UUID
 from billing.ledger.domain import recognition_postings
 from billing.ledger.recognition import RECOGNITION, due_recognitions, last_recognized_day
 from billing.ledger.services.post_transactions import NewTransaction, post_transactions
+from kernel.errors import Invalid
 from tenants.scope import system_scope
 from work.connections import cursor
 
 _TENANTS_AT_A_TIME: Final = 2_000
 _MOST_DAYS: Final = 62
 """Days that were missed are posted one by one up to two months back; what is older comes in one."""
+_FIRST_ZONE: Final = timedelta(hours=14)
+"""So far ahead of UTC a day ends where it ends first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,15 @@ def recognize_revenue(*, through: date, now: datetime) -> Recognized:
 
     What is posted is the difference to what was posted before, so it can be run at any time, also after
     a document for days that are over: run again it finds nothing. Never goes back before a day that was
-    recognised already.
+    recognised already. Raises Invalid `day_not_over` for a day that is not over anywhere: what is earned
+    too early can't be taken back.
     """
+    if through >= (now.astimezone(UTC) + _FIRST_ZONE).date():
+        raise Invalid(
+            "day_not_over",
+            f"{through} is not over yet; name a day that was served.",
+            field="through",
+        )
     with system_scope(purpose="days to recognise", actor="recognize_revenue"):
         last = last_recognized_day()
     days = list(_days(last=last, through=through))
