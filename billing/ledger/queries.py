@@ -74,16 +74,19 @@ def entries_of(*, tenant_id: UUID, references: Sequence[str]) -> list[EntryRow]:
 
 
 def account_balances(*, tenant_id: UUID | None = None) -> dict[tuple[str, str], Money]:
-    """Balance per (account, currency), debit positive; of one tenant or of all."""
+    """Balance per (account, currency), debit positive; of one tenant or of all.
+
+    Raises Invalid `amount_out_of_range` for one that no amount can hold.
+    """
     with cursor() as db:
         db.execute(
-            "SELECT account, currency, sum(amount_minor)::bigint FROM billing_journalentry"
+            "SELECT account, currency, sum(amount_minor) FROM billing_journalentry"
             " WHERE %s::uuid IS NULL OR tenant_id = %s GROUP BY account, currency"
             " ORDER BY account, currency",
             [tenant_id, tenant_id],
         )
         return {
-            (account, currency): Money(minor, currency)
+            (account, currency): Money(int(minor), currency)
             for account, currency, minor in db.fetchall()
         }
 
