@@ -17,6 +17,7 @@ from billing.invoicing.models import (
     NumberSeries,
     Seller,
 )
+from billing.invoicing.request_models import InvoiceRequest, InvoiceRequestLine
 from billing.ledger.models import (
     AccountingPeriod,
     BalanceLot,
@@ -65,6 +66,8 @@ __all__ = [
     "Invoice",
     "InvoiceFile",
     "InvoiceLine",
+    "InvoiceRequest",
+    "InvoiceRequestLine",
     "JournalEntry",
     "JournalTransaction",
     "LateUsage",

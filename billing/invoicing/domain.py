@@ -45,6 +45,27 @@ class LateUsageOutcome(StrEnum):
     """The difference is not billed, by decision."""
 
 
+class RequestedAction(StrEnum):
+    """What two people do to an issued invoice: one asks, another approves."""
+
+    CREDIT = "credit"
+    """A credit note on amounts of its lines."""
+    WRITE_OFF = "write_off"
+    """What it still owes is given up as lost."""
+
+
+class InvoiceRequestState(StrEnum):
+    """What became of what was asked."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    """Who asked took it back."""
+    EXPIRED = "expired"
+    """The invoice has changed so that it can't be done any more, or it waited too long."""
+
+
 class RunState(StrEnum):
     """queued → running → done or failed; queued, running ↔ paused; all but done → cancelled; failed →
     running, when it is tried again."""
@@ -71,14 +92,16 @@ OVER: frozenset[RunState] = frozenset({RunState.DONE, RunState.FAILED, RunState.
 
 TRANSITIONS: dict[InvoiceStatus, frozenset[InvoiceStatus]] = {
     InvoiceStatus.DRAFT: frozenset({InvoiceStatus.OPEN, InvoiceStatus.VOID}),
-    InvoiceStatus.OPEN: frozenset(
-        {InvoiceStatus.PAID, InvoiceStatus.VOID, InvoiceStatus.UNCOLLECTIBLE}
-    ),
+    InvoiceStatus.OPEN: frozenset({InvoiceStatus.PAID, InvoiceStatus.UNCOLLECTIBLE}),
     InvoiceStatus.UNCOLLECTIBLE: frozenset({InvoiceStatus.PAID}),
     InvoiceStatus.PAID: frozenset(),
     InvoiceStatus.VOID: frozenset(),
 }
-"""Every change of status that may be; the database's trigger holds the same table."""
+"""Every change of status that may be; the database's trigger holds the same table.
+
+An issued invoice stands in the tenant's portal from that moment: it was sent, so only a draft becomes
+void, and what is wrong with an issued one is taken back by a credit note.
+"""
 
 DAYS_TO_PAY = 15
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from billing.invoicing.services import issue_charges, migrate_plan, request_change
 from billing.invoicing.services.carry_out_change import carry_out_change
 from billing.invoicing.services.count_run import end_range
+from billing.invoicing.services.decide_on_invoice import expire_requests
 from billing.invoicing.services.fail_run import fail_run
 from billing.invoicing.services.leave_off import leave_off
 from billing.invoicing.services.print_invoice import print_invoice
@@ -113,3 +114,19 @@ def _told_on_the_run(job: JobRun, run_id: UUID) -> Iterator[None]:
         if job.gives_up_after(error):
             fail_run(run_id=run_id, error=f"{type(error).__name__}: {error}", now=clock.now())
         raise
+
+
+@job_kind("billing.expire_requests", lease_seconds=300, max_attempts=5)
+def expire(job: JobRun) -> Result:
+    """Give free what requests hold that nobody decided in time."""
+    with system_scope(purpose="requests that waited too long"):
+        return {"expired": expire_requests(now=job.now, actor="system:expiry")}
+
+
+schedule(
+    name="billing.expire_requests",
+    every=timedelta(hours=1),
+    kind="billing.expire_requests",
+    catch_up="last",
+    offset=timedelta(minutes=40),
+)

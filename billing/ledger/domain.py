@@ -25,6 +25,7 @@ class Account(StrEnum):
     GIFT_CREDIT = "gift_credit"
     VOUCHER_CREDIT = "voucher_credit"
     PROMOTION = "promotion"
+    BAD_DEBT = "bad_debt"
     DEFERRED_REVENUE = "deferred_revenue"
     REVENUE = "revenue"
     TAX_PAYABLE = "tax_payable"
@@ -107,6 +108,7 @@ CHART: dict[Account, AccountKind] = {
     Account.GIFT_CREDIT: AccountKind.LIABILITY,
     Account.VOUCHER_CREDIT: AccountKind.LIABILITY,
     Account.PROMOTION: AccountKind.EXPENSE,
+    Account.BAD_DEBT: AccountKind.EXPENSE,
     Account.DEFERRED_REVENUE: AccountKind.LIABILITY,
     Account.REVENUE: AccountKind.INCOME,
     Account.TAX_PAYABLE: AccountKind.LIABILITY,
@@ -202,6 +204,18 @@ def draw_postings(*, drawn: Sequence[tuple[BalanceKind, Money]]) -> tuple[Postin
             *(credit(Account.RECEIVABLE, amount) for _, amount in drawn),
         ]
     )
+
+
+def write_off_postings(*, lost: Money) -> tuple[Posting, ...]:
+    """What an invoice still owed is given up: a loss, with its tax. Whether the state gives tax back for it
+    is decided by a tax adviser and posted by hand."""
+    return balanced([debit(Account.BAD_DEBT, lost), credit(Account.RECEIVABLE, lost)])
+
+
+def recovery_postings(*, recovered: Money) -> tuple[Posting, ...]:
+    """A part of what was written off comes in after all: it is owed again, so that it can be settled, and
+    the loss is smaller."""
+    return balanced([debit(Account.RECEIVABLE, recovered), credit(Account.BAD_DEBT, recovered)])
 
 
 def credit_note_postings(

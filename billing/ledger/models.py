@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from billing.ledger.domain import Account, AccountKind, BalanceKind, PeriodAction
 from kernel import ids
 from tenants.models import Tenant
+from tenants.two_people import Asked, two_people_constraints
 
 
 class LedgerAccount(models.Model):
@@ -133,7 +134,7 @@ class BalanceLot(models.Model):
         return f"{self.kind} {self.source}"
 
 
-class PeriodRequest(models.Model):
+class PeriodRequest(Asked):
     """That somebody asked to close a month of the books, or to open it again, and what became of it.
 
     What was asked never changes and is decided once (a trigger); a constraint keeps the asking person
@@ -144,11 +145,6 @@ class PeriodRequest(models.Model):
     month = models.DateField()
     action = models.CharField(max_length=8, choices=[(a.value, a.value) for a in PeriodAction])
     reason = models.CharField(max_length=200, blank=True)
-    requested_by = models.CharField(max_length=254)
-    requested_at = models.DateTimeField()
-    state = models.CharField(max_length=16, default="waiting")
-    decided_by = models.CharField(max_length=254, blank=True)
-    decided_at = models.DateTimeField(null=True)
 
     web_access = "none"
     jobs_access = "write"
@@ -161,15 +157,7 @@ class PeriodRequest(models.Model):
                 ),
                 name="billing_period_request_state",
             ),
-            models.CheckConstraint(
-                condition=Q(state="waiting", decided_at__isnull=True, decided_by="")
-                | (~Q(state="waiting") & Q(decided_at__isnull=False) & ~Q(decided_by="")),
-                name="billing_period_request_decided",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state="done") | ~Q(decided_by=F("requested_by")),
-                name="billing_period_request_two_people",
-            ),
+            *two_people_constraints(prefix="billing_period_request", done="done"),
             models.CheckConstraint(
                 condition=Q(action="close") | ~Q(reason=""), name="billing_period_request_reason"
             ),

@@ -24,11 +24,7 @@ from metering.corrections.queries import (
     requested_correction,
     requested_corrections,
 )
-from metering.corrections.services.decide_correction import (
-    GOOD_FOR,
-    approve_correction,
-    refuse_correction,
-)
+from metering.corrections.services.decide_correction import approve_correction, refuse_correction
 from metering.corrections.services.request_correction import (
     AskedCorrection,
     CheckedCorrection,
@@ -37,6 +33,7 @@ from metering.corrections.services.request_correction import (
 )
 from tenants.permissions import StaffAction, staff_may
 from tenants.queries import people_of
+from tenants.two_people import GOOD_FOR
 from ui import words
 from ui.cells import Cell, Instant, Link
 from ui.errors import message_of

@@ -24,7 +24,7 @@ from billing.closing.queries import (
     period_view,
     read_month,
 )
-from billing.closing.services.decide_period import GOOD_FOR, approve_period, refuse_period
+from billing.closing.services.decide_period import approve_period, refuse_period
 from billing.closing.services.request_period import request_period
 from billing.ledger.domain import PeriodAction
 from billing.ledger.statements import TrialRow
@@ -34,6 +34,7 @@ from kernel import clock
 from kernel.errors import DomainError, Invalid
 from tenants.permissions import StaffAction, staff_may
 from tenants.queries import people_of
+from tenants.two_people import GOOD_FOR
 from ui import words
 from ui.cells import Instant, Link
 from ui.errors import message_of

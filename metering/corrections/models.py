@@ -6,9 +6,10 @@ from django.db import models
 from django.db.models import F, Q
 
 from kernel.dimensions import LONGEST_TEXT
+from tenants.two_people import Asked, two_people_constraints
 
 
-class CorrectionRequest(models.Model):
+class CorrectionRequest(Asked):
     """That a closed day's usage should be `value` instead of `value_before`, why, and what became of it.
 
     What was asked never changes (a trigger refuses it), so that who approves approves exactly that; a
@@ -28,11 +29,6 @@ class CorrectionRequest(models.Model):
     value_before = models.DecimalField(max_digits=38, decimal_places=12)
     value = models.DecimalField(max_digits=38, decimal_places=12)
     reason = models.CharField(max_length=200)
-    requested_by = models.CharField(max_length=254)
-    requested_at = models.DateTimeField()
-    state = models.CharField(max_length=16, default="waiting")
-    decided_by = models.CharField(max_length=254, blank=True)
-    decided_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "metering_correction_request"
@@ -44,15 +40,7 @@ class CorrectionRequest(models.Model):
                 condition=Q(state__in=["waiting", "applied", "refused"]),
                 name="metering_request_state",
             ),
-            models.CheckConstraint(
-                condition=Q(state="waiting", decided_at__isnull=True, decided_by="")
-                | (~Q(state="waiting") & Q(decided_at__isnull=False) & ~Q(decided_by="")),
-                name="metering_request_decided",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state="applied") | ~Q(decided_by=F("requested_by")),
-                name="metering_request_two_people",
-            ),
+            *two_people_constraints(prefix="metering_request", done="applied"),
             models.CheckConstraint(
                 condition=Q(value__gte=0) & ~Q(value=F("value_before")) & ~Q(reason=""),
                 name="metering_request_content",

@@ -25,10 +25,11 @@ from billing.fapiao.domain.states import FapiaoColor
 from billing.fapiao.models import Fapiao, FapiaoFile
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
 from billing.invoicing.domain import InvoiceKind
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.agree_discount import AgreedDiscount, agree_discount
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.invoicing.services.write_charge import AskedCharge, ask_charge

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services import finalize_due
 from billing.invoicing.services.change_subscription import change_subscription
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.draft_due import draft_due
 from billing.ledger.queries import first_imbalance
 from billing.subscriptions.domain import AskedChange, ChangeKind

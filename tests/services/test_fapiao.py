@@ -19,8 +19,9 @@ from billing.fapiao.services.ask_platform import KIND, ask_platform
 from billing.fapiao.services.request_fapiao import request_fapiao
 from billing.fapiao.services.request_red import request_red_fapiao
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import CreditNote, Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from kernel import clock
 from kernel.errors import Conflict, DomainError, NotFound
 from kernel.money import Money

@@ -5,8 +5,9 @@ from django.test import Client
 
 from billing.fapiao.models import Fapiao, FapiaoBuyer, FapiaoProductName
 from billing.fapiao.services.ask_platform import KIND
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import CreditNote, Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from kernel import clock
 from kernel.money import Money
 from tenants.domain import Role, StaffRole

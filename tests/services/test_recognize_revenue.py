@@ -10,9 +10,10 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.change_subscription import change_subscription
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.models import JournalTransaction
 from billing.ledger.queries import account_balances

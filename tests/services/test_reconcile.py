@@ -16,8 +16,9 @@ from django.test import Client
 
 from billing.certificates.models import Certificate
 from billing.certificates.services import certify_recent_days
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from kernel import clock
 from kernel.money import Money

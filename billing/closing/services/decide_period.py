@@ -1,21 +1,15 @@
 """Approve or refuse what somebody else asked of a month of the books."""
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID
-
-from django.db.models import QuerySet
 
 from billing.closing.queries import figures_of, hinders, period_view
 from billing.closing.services.request_period import check_reopen, refuse_hindered
 from billing.ledger.domain import PeriodAction
 from billing.ledger.models import AccountingPeriod, PeriodRequest
-from kernel.errors import Conflict, Forbidden, NotFound
-from tenants import audit
+from kernel.errors import NotFound
+from tenants import audit, two_people
 from work.connections import cursor
-
-GOOD_FOR: Final = timedelta(hours=72)
-"""So long a request can be approved."""
 
 
 def approve_period(*, request_id: UUID, now: datetime, actor: str) -> None:
@@ -26,10 +20,7 @@ def approve_period(*, request_id: UUID, now: datetime, actor: str) -> None:
     `request_expired`, `period_hindered`, `period_open`, `later_period_closed`.
     """
     row = _waiting(request_id)
-    if row.requested_by == actor:
-        raise Forbidden("same_person", "Who asked for it can't approve it; ask somebody else.")
-    if now - row.requested_at > GOOD_FOR:
-        raise Conflict("request_expired", "The request is older than 72 hours; ask for it anew.")
+    two_people.refuse_unless_second(row, now=now, actor=actor)
     is_closing = row.action == PeriodAction.CLOSE
     if is_closing:
         with cursor() as db:
@@ -60,17 +51,14 @@ def refuse_period(*, request_id: UUID, now: datetime, actor: str) -> None:
 
 
 def _waiting(request_id: UUID) -> PeriodRequest:
-    rows: QuerySet[PeriodRequest] = PeriodRequest.objects.select_for_update()
-    row = rows.filter(id=request_id).first()
-    if row is None:
-        raise NotFound("unknown_period_request", "There is no such request.", field="request")
-    if row.state != "waiting":
-        raise Conflict("already_decided", f"It was decided already: {row.state}.")
-    return row
+    return two_people.lock_waiting(
+        PeriodRequest.objects.filter(id=request_id),
+        missing=NotFound("unknown_period_request", "There is no such request.", field="request"),
+    )
 
 
 def _decide(row: PeriodRequest, *, state: str, action: str, now: datetime, actor: str) -> None:
-    PeriodRequest.objects.filter(id=row.id).update(state=state, decided_by=actor, decided_at=now)
+    two_people.decide(row, state=state, now=now, actor=actor)
     audit.record(
         audit.Entry(
             tenant_id=None,

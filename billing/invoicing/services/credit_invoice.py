@@ -1,10 +1,7 @@
 """Take back amounts of an issued invoice's lines by a credit note."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Q, Sum
@@ -13,31 +10,21 @@ from billing.invoicing.creditable import CreditableLine, credited_taxes
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.line_taxes import stored_tax
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
+from billing.invoicing.crediting import LineCredit, TaxedCredit, lock_issued, tax_of, with_taxes
+from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.issue_credit_note import (
     CreditLine,
     NewCreditNote,
     issue_credit_note,
 )
-from billing.rating.adjustments.tax import TaxRounding
 from billing.rating.terms import Timing
-from billing.taxes.domain.rules import LineTax
-from kernel.errors import Conflict, Invalid, NotFound
-from kernel.money import Money
 from kernel.period import Period
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineCredit:
-    """What to take back of the line at a position, counted from 1: after discounts, before tax."""
-
-    position: int
-    amount: Money
 
 
 def credit_invoice(
     *, invoice_id: UUID, lines: Sequence[LineCredit], reason: str, now: datetime, actor: str
 ) -> str:
-    """Issue a credit note on an invoice, in the caller's scope; gives its number.
+    """Issue a credit note on an invoice at once, in the caller's scope; gives its number.
 
     What the invoice still owes comes down first; the rest, which was paid, becomes cash of the balance.
     All credits of a line together are never above what it came to after discounts, with what
@@ -77,12 +64,40 @@ def credit_invoice(
     note_lines = _with_taxes(invoice, found, lines)
     _refuse_above_invoice_tax(invoice, found, note_lines)
     note = issue_credit_note(
+    People ask for one instead (`request_credit`), and another approves. What the invoice still owes comes
+    down first; the rest, which was paid, becomes cash of the balance. Raises as `lock_issued` and
+    `with_taxes`.
+    """
+    invoice = lock_issued(invoice_id=invoice_id)
+    note = issue_on(invoice, with_taxes(invoice, lines), reason=reason, now=now, actor=actor)
+    return note.number
+
+
+def issue_on(
+    invoice: Invoice, crediting: Sequence[TaxedCredit], *, reason: str, now: datetime, actor: str
+) -> CreditNote:
+    """Issue a credit note on a locked invoice for amounts that were checked."""
+    return issue_credit_note(
         note=NewCreditNote(
             tenant=invoice.tenant,
             seller=invoice.seller_id,
             timezone=invoice.timezone,
             currency=invoice.currency,
-            lines=note_lines,
+            lines=[
+                CreditLine(
+                    key=line.key,
+                    description=line.description,
+                    amount=each.amount,
+                    period=Period(line.period_starts_at, line.period_ends_at),
+                    timing=Timing(line.timing),
+                    tax=each.tax,
+                    tax_terms=tax_of(line),
+                    invoice_line_id=line.id,
+                    explanation={"invoice": invoice.number, "line": line.position},
+                )
+                for each in crediting
+                for line in [each.line]
+            ],
             reason=reason,
             invoice=invoice,
             subscription=invoice.subscription,

@@ -17,6 +17,8 @@ from billing.invoicing.domain import (
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, Seller
 from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
 from billing.invoicing.services.issue_documents import next_numbers
+from billing.invoicing.services.issue_documents import buyer_of, next_numbers
+from billing.invoicing.services.recover_bad_debt import recover_bad_debt
 from billing.ledger.domain import BalanceKind, credit_note_postings
 from billing.ledger.services import NewTransaction, post_transactions
 from billing.ledger.services.add_to_balance import NewLot, add_lots
@@ -99,8 +101,10 @@ def issue_credit_notes(
     for refused in held_back(said):
         if refused is not None:
             raise refused
+    note_ids = [ids.new_id() for _ in notes]
     to_receivables = [
-        _settle(note, amount, now=now) for note, amount in zip(notes, amounts, strict=True)
+        _settle(note, amount, note_id=note_id, now=now)
+        for note, amount, note_id in zip(notes, amounts, note_ids, strict=True)
     ]
     prefixes = dict(Seller.objects.values_list("code", "number_prefix"))
     numbers = next_numbers(
@@ -115,7 +119,7 @@ def issue_credit_notes(
     )
     rows = [
         CreditNote(
-            id=ids.new_id(),
+            id=note_id,
             tenant=note.tenant,
             seller_id=note.seller,
             invoice=note.invoice,
@@ -137,6 +141,8 @@ def issue_credit_notes(
         )
         for note, number, tax, amount, to_receivable, says in zip(
             notes, numbers, taxes, amounts, to_receivables, said, strict=True
+        for note, note_id, number, tax, amount, to_receivable in zip(
+            notes, note_ids, numbers, taxes, amounts, to_receivables, strict=True
         )
     ]
     CreditNote.objects.bulk_create(rows, batch_size=500)
@@ -186,6 +192,7 @@ def _unissued(note: NewCreditNote, tax: Money) -> Unissued:
 
 
 def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
+def _settle(note: NewCreditNote, amount: Money, *, note_id: UUID, now: datetime) -> Money:
     """What of the amount, with tax, makes the invoice's receivable smaller."""
     invoice = note.invoice
     owing = {InvoiceStatus.OPEN, InvoiceStatus.UNCOLLECTIBLE}
@@ -194,6 +201,9 @@ def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
     outstanding = Money(invoice.total_minor - invoice.paid_minor, invoice.currency)
     settled = max(min(amount, outstanding), Money.zero(note.currency))
     if settled:
+        recover_bad_debt(
+            invoice=invoice, amount=settled, settled_by=f"credit_note:{note_id}", now=now
+        )
         invoice.paid_minor += settled.minor
         if invoice.paid_minor == invoice.total_minor:
             check_transition(before=InvoiceStatus(invoice.status), after=InvoiceStatus.PAID)

@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus, check_transition
 from billing.invoicing.models import Invoice, InvoiceLine
+from billing.invoicing.services.recover_bad_debt import recover_bad_debt
 from billing.ledger.domain import BalanceKind, draw_order, draw_postings
 from billing.ledger.models import BalanceLot
 from billing.ledger.services import NewTransaction, post_transaction
@@ -104,6 +105,12 @@ def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Mon
     BalanceLot.objects.bulk_update(lots, ["left_minor"])
     BalanceDraw.objects.bulk_create(draws)
     paid = sum((draw.amount_minor for draw in draws), start=0)
+    recover_bad_debt(
+        invoice=invoice,
+        amount=Money(paid, invoice.currency),
+        settled_by=f"balance:{invoice.id}",
+        now=now,
+    )
     _settle(invoice, paid, now=now)
     post_transaction(
         transaction=NewTransaction(

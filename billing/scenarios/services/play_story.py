@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 
 from billing.catalog.services import load_plans
 from billing.discounts.services import create_coupons
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.services.agree_discount import (
     AgreedDiscount,
     agree_discount,
     end_discount,
 )
 from billing.invoicing.services.change_subscription import change_subscription
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.migrate_plan import (
     NewMigration,

@@ -1,18 +1,14 @@
 """Approve or refuse a correction that somebody else asked for."""
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID
 
-from kernel.errors import Conflict, Forbidden, NotFound
+from kernel.errors import Conflict, NotFound
 from metering.corrections.models import CorrectionRequest
 from metering.corrections.queries import day_value
 from metering.rollup.services.set_usage import set_usage
-from tenants import audit
+from tenants import audit, two_people
 from work.connections import cursor
-
-GOOD_FOR: Final = timedelta(hours=72)
-"""So long a request can be approved."""
 
 
 def approve_correction(*, correction_id: UUID, now: datetime, actor: str) -> None:
@@ -22,12 +18,7 @@ def approve_correction(*, correction_id: UUID, now: datetime, actor: str) -> Non
     `request_expired`, and `usage_changed` when the day's usage is no longer what it was.
     """
     row = _waiting(correction_id)
-    if row.requested_by == actor:
-        raise Forbidden(
-            "same_person", "Who asked for a correction can't approve it; ask somebody else."
-        )
-    if now - row.requested_at > GOOD_FOR:
-        raise Conflict("request_expired", "The request is older than 72 hours; ask for it anew.")
+    two_people.refuse_unless_second(row, now=now, actor=actor)
     with cursor() as execution:
         # Roll-up of the tenant waits, so that what is checked is what is corrected.
         execution.execute(
@@ -65,18 +56,14 @@ def refuse_correction(*, correction_id: UUID, now: datetime, actor: str) -> None
 
 
 def _waiting(correction_id: UUID) -> CorrectionRequest:
-    row = CorrectionRequest.objects.select_for_update().filter(id=correction_id).first()
-    if row is None:
-        raise NotFound("unknown_correction", "There is no such correction.", field="correction")
-    if row.state != "waiting":
-        raise Conflict("already_decided", f"The correction was {row.state} already.")
-    return row
+    return two_people.lock_waiting(
+        CorrectionRequest.objects.filter(id=correction_id),
+        missing=NotFound("unknown_correction", "There is no such correction.", field="correction"),
+    )
 
 
 def _decide(row: CorrectionRequest, *, state: str, action: str, now: datetime, actor: str) -> None:
-    CorrectionRequest.objects.filter(tenant_id=row.tenant_id, id=row.id).update(
-        state=state, decided_by=actor, decided_at=now
-    )
+    two_people.decide(row, state=state, now=now, actor=actor)
     audit.record(
         audit.Entry(
             tenant_id=row.tenant_id,
