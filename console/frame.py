@@ -29,6 +29,12 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
             (_("Invoices"), "invoices", "file-invoice", StaffAction.INVOICES_VIEW),
             (_("Mail"), "mails", "mail", StaffAction.INVOICES_VIEW),
             (_("Charges"), "charges", "file-invoice", StaffAction.INVOICES_VIEW),
+            (
+                _("Credits and write-offs"),
+                "invoice_requests",
+                "file-invoice",
+                StaffAction.INVOICES_VIEW,
+            ),
             (_("Late usage"), "late_usage", "history", StaffAction.INVOICES_VIEW),
             (_("Corrections"), "corrections", "math-function", StaffAction.USAGE_VIEW),
             (_("Payments"), "payments", "building-bank", StaffAction.INVOICES_VIEW),

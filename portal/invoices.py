@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.fapiao.gateways.configured import fapiao_are_issued
 from billing.fapiao.queries import fapiao_may_be_asked, fapiao_rows
+from billing.invoicing.credit_note_listing import notes_of_invoice
 from billing.invoicing.listings import (
     OVERDUE,
     STATES,
@@ -144,6 +145,7 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
         attempts=attempts_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
         mails=mails,
         mailed_at=first_sent(mails),
+        credit_notes=notes_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
         fapiao=asked,
         fapiao_can_be_asked=here.may(MemberAction.INVOICES_PAY)
         and fapiao_are_issued()

@@ -27,6 +27,7 @@ class StaffAction(StrEnum):
     INVOICES_VIEW = "invoices.view"
     INVOICES_MAIL = "invoices.mail"
     CHARGES_CHANGE = "charges.change"
+    INVOICES_CORRECT = "invoices.correct"
     PAYMENTS_RECORD = "payments.record"
     BALANCES_GRANT = "balances.grant"
     TAXES_VIEW = "taxes.view"
@@ -80,6 +81,8 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.INVOICES_VIEW: _ALL_STAFF,
     StaffAction.INVOICES_MAIL: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.CHARGES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    # To ask for a credit note or a write-off, and to decide what somebody else asked for.
+    StaffAction.INVOICES_CORRECT: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.PAYMENTS_RECORD: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.BALANCES_GRANT: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.TAXES_VIEW: _ALL_STAFF,

@@ -69,10 +69,10 @@ class _Left:
             )
         for of in (*self._places(position), ("rate", percent)):
             self.nets[of], self.taxes[of] = self.nets[of] - net, self.taxes[of] - tax
-        if self.nets["rate", percent].minor < 0:
-            raise _above_rate("above_invoice", "amount", percent)
         if tax and self.taxes["rate", percent].minor < 0:
             raise _above_rate("above_invoice_tax", "tax", percent)
+        if self.nets["rate", percent].minor < 0:
+            raise _above_rate("above_invoice", "amount", percent)
 
 
 def _above_rate(code: str, what: str, percent: Decimal) -> Conflict:

@@ -22,7 +22,6 @@ class InvoiceRequest(Asked):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
-    # Its key is (tenant, invoice) (migration 0025).
     invoice = models.ForeignKey(
         Invoice, models.PROTECT, related_name="requests", db_constraint=False
     )
@@ -32,8 +31,9 @@ class InvoiceRequest(Asked):
     total_minor = models.BigIntegerField()
     reason = models.CharField(max_length=500)
     decided_reason = models.CharField(max_length=500, blank=True)
-    credit_note = models.OneToOneField(
-        CreditNote, models.PROTECT, null=True, related_name="request"
+    # Its key is (tenant, credit_note), as are those of the others (migration 0025).
+    credit_note = models.ForeignKey(
+        CreditNote, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
 
     web_access = "none"
@@ -43,6 +43,9 @@ class InvoiceRequest(Asked):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["tenant", "id"], name="billing_invoice_request_tenant_id"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "credit_note"], name="billing_invoice_request_note_once"
             ),
             models.CheckConstraint(
                 condition=Q(state__in=list(InvoiceRequestState), action__in=list(RequestedAction)),

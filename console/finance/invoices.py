@@ -7,6 +7,8 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from billing.invoicing.credit_note_listing import notes_of_invoice
+from billing.invoicing.invoice_requests import requests_of_invoice
 from billing.invoicing.listings import (
     OVERDUE,
     STATES,
@@ -133,12 +135,15 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
     role = request.user.staff_role
     payments = payments_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
     mails = mails_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
+    notes = notes_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
     entries = (
         entries_of(
             tenant_id=detail.tenant_id,
             references=[
                 f"invoice:{detail.id}",
+                f"balance:{detail.id}",
                 *(f"payment:{payment.id}" for payment in payments),
+                *(f"credit_note:{note.id}" for note in notes),
             ],
         )
         if staff_may(role=role, action=StaffAction.LEDGER_VIEW)
@@ -153,11 +158,17 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
         lines=[shown_line(line) for line in detail.lines],
         entries=entries,
         payments=payments,
+        credit_notes=notes,
+        requests=requests_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id)
+        if detail.number
+        else (),
         attempts=attempts_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id),
         mails=mails,
         mailed_at=first_sent(mails),
         mail_is_sent=mail_is_sent(),
-        trail=trail_of(tenant_id=detail.tenant_id, target=f"invoice:{detail.id}", limit=20),
+        trail=trail_of(
+            tenant_id=detail.tenant_id, target=f"invoice:{detail.number or detail.id}", limit=20
+        ),
     )
 
 

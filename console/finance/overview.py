@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from billing.invoicing.invoice_requests import request_rows
 from billing.invoicing.listings import (
     BilledMonth,
     Receivables,
@@ -59,6 +60,7 @@ def overview(request: StaffRequest) -> HttpResponse:
         tenants=sum(counts.values()),
         drafts=draft_count(),
         runs=recent.rows,
+        waiting=request_rows(state="waiting", limit=5),
         now=now,
     )
 

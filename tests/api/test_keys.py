@@ -29,6 +29,8 @@ MAY: dict[str, set[KeyScope]] = {
     "GET /api/v1/billing-profile": {KeyScope.READ, KeyScope.FULL},
     "PATCH /api/v1/billing-profile": {KeyScope.FULL},
     "GET /api/v1/balance": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/credit-notes": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/credit-notes/{credit_note_id}": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/entitlements": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/entitlements/check": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/statements": {KeyScope.READ, KeyScope.FULL},

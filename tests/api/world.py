@@ -26,9 +26,10 @@ from billing.fapiao.models import Fapiao, FapiaoFile
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.crediting import LineCredit
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.agree_discount import AgreedDiscount, agree_discount
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
+from billing.invoicing.services.ask_of_invoice import request_credit
 from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
@@ -91,6 +92,8 @@ class World:
     mail_id: UUID
     charge_id: UUID
     statement_id: UUID
+    credit_note_id: UUID
+    request_id: UUID
 
     @property
     def key(self) -> str:
@@ -111,6 +114,8 @@ class World:
             ("mail", self.mail_id),
             ("chr", self.charge_id),
             ("stm", self.statement_id),
+            ("crn", self.credit_note_id),
+            ("req", self.request_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -342,6 +347,13 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             now=now,
             actor="test",
         )
+        request_id = request_credit(
+            invoice_id=invoices[-1].id,
+            lines=[LineCredit(position=1, amount=Money.of("1.00", "CNY"))],
+            reason="test",
+            now=now,
+            actor="test",
+        )
         subscription = Subscription.objects.get(tenant_id=tenant.id)
         SubscriptionPhase.objects.create(
             tenant_id=tenant.id,
@@ -455,6 +467,8 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             mail_id=mail.id,
             charge_id=charge_id,
             statement_id=statement_id,
+            credit_note_id=CreditNote.objects.values_list("id", flat=True)[0],
+            request_id=request_id,
         )
 
 

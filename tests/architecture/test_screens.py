@@ -108,6 +108,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.TAXES_CHANGE,
         StaffAction.CHARGES_CHANGE,
         StaffAction.PAYMENTS_RECORD,
+        StaffAction.INVOICES_CORRECT,
         StaffAction.PRICES_AGREE,
         StaffAction.PLANS_CHANGE,
         StaffAction.SUBSCRIPTIONS_CHANGE,
