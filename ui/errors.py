@@ -63,6 +63,12 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "amount_not_chargeable": _("This amount cannot be charged to a card."),
     "run_state_conflict": _("The run is in no state for that any more. Reload the page."),
     "nothing_parked": _("The run left no tenant aside."),
+    "above_line": _("Line %(line)s has only %(left)s left to credit."),
+    "above_invoice": _("The invoice has less of this tax rate left to credit."),
+    "above_invoice_tax": _("The invoice has less tax of this rate left to give back."),
+    "nothing_to_credit": _("Give an amount for at least one line."),
+    "write_off_waits": _("Somebody asked for the write-off already; it waits for approval."),
+    "not_own_request": _("Only who asked can take it back; refuse it instead."),
     "already_decided": _("Somebody has decided this already. Reload the page."),
     "day_not_closed": _(
         "The day is not closed yet: what arrives is still counted in. Correct a closed day."

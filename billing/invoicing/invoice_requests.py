@@ -11,7 +11,13 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from billing.invoicing.creditable import left_to_credit
-from billing.invoicing.crediting import LineCredit, TaxedCredit, creditable_lines, tax_of, with_taxes
+from billing.invoicing.crediting import (
+    LineCredit,
+    TaxedCredit,
+    creditable_lines,
+    tax_of,
+    with_taxes,
+)
 from billing.invoicing.domain import InvoiceRequestState, InvoiceStatus, RequestedAction
 from billing.invoicing.line_taxes import TaxSum, tax_sums
 from billing.invoicing.models import Invoice
@@ -92,7 +98,9 @@ def request_rows(*, state: str = "", limit: int, offset: int = 0) -> RequestPage
     if state:
         found = found.filter(state=state)
     return RequestPage(
-        rows=[_row(each) for each in found.order_by("-requested_at", "-id")[offset : offset + limit]],
+        rows=[
+            _row(each) for each in found.order_by("-requested_at", "-id")[offset : offset + limit]
+        ],
         total=found.count(),
     )
 
@@ -164,9 +172,7 @@ def _left(invoice: Invoice) -> list[LeftLine]:
     ]
 
 
-def _preview(
-    invoice: Invoice, credited: Sequence[TaxedCredit], *, held_too: bool
-) -> CreditPreview:
+def _preview(invoice: Invoice, credited: Sequence[TaxedCredit], *, held_too: bool) -> CreditPreview:
     """With `held_too` what can be credited is without these amounts already."""
     currency = invoice.currency
     net = total((each.amount for each in credited), currency=currency)

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.crediting import LineCredit
@@ -104,7 +104,7 @@ class CreditForm(ReasonForm):
             self.fields[_field(line.position)] = forms.CharField(
                 label=f"{line.position}. {line.description}",
                 help_text=gettext("Without tax, up to %(left)s.")
-                % {"left": formats.money_text(line.net)},
+                % {"left": formats.money_text(line.net, language=get_language() or "en")},
                 required=False,
                 max_length=30,
             )
@@ -172,7 +172,10 @@ def request_list(request: StaffRequest) -> HttpResponse:
 def ask_credit(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
     """A form; the first POST shows what comes of it, the one with `accepted` asks for it."""
     now = clock.now()
-    invoice, left = invoice_detail(invoice_id=invoice_id, now=now), creditable(invoice_id=invoice_id)
+    invoice, left = (
+        invoice_detail(invoice_id=invoice_id, now=now),
+        creditable(invoice_id=invoice_id),
+    )
     form = CreditForm(request.POST or None, left=left)
     preview = None
     if request.method == "POST" and form.is_valid():
@@ -234,7 +237,7 @@ def ask_write_off(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
 @staff_page(action=StaffAction.INVOICES_VIEW, purpose="request on an invoice")
 def one_request(request: StaffRequest, request_id: UUID) -> HttpResponse:
     """One request with what comes of it; a POST approves, refuses or takes it back."""
-    now, actor = clock.now(), _actor(request)
+    actor = _actor(request)
     may_decide = staff_may(role=request.user.staff_role, action=StaffAction.INVOICES_CORRECT)
     status, fault = 200, ""
     if request.method == "POST":

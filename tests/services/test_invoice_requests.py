@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connections
+from django.test import Client
 
 from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceRequestState
@@ -23,11 +24,15 @@ from billing.invoicing.services.decide_on_invoice import (
     withdraw_on_invoice,
 )
 from billing.ledger.queries import account_balances
+from billing.payments.queries import first_payment_drift
+from billing.payments.services.record_bank_transfer import record_bank_transfer
+from billing.payments.verification import first_settlement_drift
 from billing.subscriptions.domain import AskedChange, ChangeKind
 from kernel import clock
 from kernel.errors import DomainError, Forbidden, NotFound
 from kernel.money import Money
-from tenants.models import AuditRecord
+from tenants.domain import Role, StaffRole
+from tenants.models import AuditRecord, Member, User
 from tenants.scope import system_scope
 from tests.factories import a_plan, a_subscription, a_tenant
 from tests.services.test_billing_run import bill
@@ -367,3 +372,89 @@ def test_an_issued_invoice_is_never_void(invoice_id: UUID) -> None:
             statement(
                 role, "UPDATE billing_invoice SET status = 'void' WHERE id = %s", str(invoice_id)
             )
+
+
+def test_two_people_in_the_console_and_only_the_note_in_the_portal(invoice_id: UUID) -> None:
+    with system_scope(purpose="test"):
+        tenant = Invoice.objects.select_related("tenant").get(id=invoice_id).tenant
+        people = {
+            role: User.objects.create_user(f"{role}@summit.test", "x", staff_role=role)
+            for role in (StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR, StaffRole.SALES)
+        }
+        owner = User.objects.create_user("owner@acme.test", "x")
+        Member.objects.create(tenant_id=tenant.id, user=owner, role=Role.OWNER)
+    clients = {}
+    for role, person in people.items():
+        clients[role] = Client()
+        clients[role].force_login(person)
+    one, two = clients[StaffRole.FINANCE], clients[StaffRole.ADMIN]
+    portal = Client()
+    portal.force_login(owner)
+    address = f"/console/invoices/{invoice_id}/credit"
+    in_portal = f"/portal/{tenant.key}/invoices/{invoice_id}/"
+
+    assert clients[StaffRole.SALES].get(address).status_code == 403
+    assert clients[StaffRole.AUDITOR].get(address).status_code == 403
+    assert "CN¥310.00" in one.get(address).content.decode()
+    assert one.post(address, {"reason": "an outage"}).status_code == 422
+    assert one.post(address, {"line_1": "x", "reason": "an outage"}).status_code == 422
+    assert one.post(address, {"line_1": "310.01", "reason": "an outage"}).status_code == 422
+    form = {"line_1": "100.00", "line_2": "50", "reason": "an outage"}
+    shown = one.post(address, form).content.decode()
+    # 6 % of 100.00, 9 % of 50.00; 437.60 less 160.50 stays.
+    assert all(amount in shown for amount in ("CN¥6.00", "CN¥4.50", "CN¥160.50", "CN¥277.10"))
+    with system_scope(purpose="test"):
+        assert not InvoiceRequest.objects.exists()
+    asked = one.post(address, {**form, "accepted": "yes"})
+    assert asked.status_code == 302
+    place = asked["Location"]
+    assert (
+        "an outage" in clients[StaffRole.AUDITOR].get("/console/invoice-requests/").content.decode()
+    )
+    assert "CN¥160.50" in two.get("/console/").content.decode()
+    assert place in one.get(f"/console/invoices/{invoice_id}/").content.decode()
+    # The tenant learns nothing of what is asked.
+    assert "an outage" not in portal.get(in_portal).content.decode()
+    assert clients[StaffRole.AUDITOR].post(place, {"decision": "approve"}).status_code == 403
+    assert one.post(place, {"decision": "approve"}).status_code == 409
+    assert two.post(place, {"decision": "refuse", "reason": ""}).status_code == 422
+    assert two.post(place, {"decision": "approve"}).status_code == 302
+    assert two.post(place, {"decision": "approve"}).status_code == 409
+    done = two.get(place).content.decode()
+    assert all(
+        person.email in done for person in (people[StaffRole.FINANCE], people[StaffRole.ADMIN])
+    )
+    issued = portal.get(in_portal).content.decode()
+    assert "INV-CN-2026-000001" in issued
+    assert "an outage" in issued
+    assert people[StaffRole.FINANCE].email not in issued
+    whole = one.get(f"/console/invoices/{invoice_id}/").content.decode()
+    assert "Credit note approved" in whole
+    write_off = f"/console/invoices/{invoice_id}/write-off"
+    assert "CN¥277.10" in one.get(write_off).content.decode()
+    given_up = one.post(write_off, {"reason": "bankrupt"})
+    assert one.post(given_up["Location"], {"decision": "withdraw"}).status_code == 302
+    again = one.post(write_off, {"reason": "bankrupt"})
+    assert two.post(again["Location"], {"decision": "approve"}).status_code == 302
+    assert owed("bad_debt") == 277_10
+
+
+def test_a_payment_after_the_write_off_recovers_it(invoice_id: UUID) -> None:
+    approve(give_up(invoice_id))
+    with system_scope(purpose="test"):
+        accountant = User.objects.create_user("a@summit.test", "x", staff_role=StaffRole.FINANCE)
+    for amount, reference, left in (("137.60", "one", 300_00), ("300.00", "two", 0)):
+        record_bank_transfer(
+            user=accountant,
+            invoice_id=invoice_id,
+            amount=Money.of(amount, "CNY"),
+            received_on=NOW.date(),
+            reference=reference,
+            now=NOW,
+        )
+        assert (owed(), owed("bad_debt")) == (0, left)
+    assert owed("bank") == 437_60
+    with system_scope(purpose="test"):
+        assert Invoice.objects.get().status == "paid"
+        assert first_payment_drift() is None
+        assert first_settlement_drift() is None

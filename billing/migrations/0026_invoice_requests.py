@@ -215,7 +215,7 @@ def _fill(apps, schema_editor):  # type: ignore[no-untyped-def]  # Django's sign
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0024_issuer_as_it_stood"),
+        ("billing", "0025_several_subscriptions"),
         ("tenants", "0005_two_people"),
     ]
 
@@ -267,10 +267,12 @@ class Migration(migrations.Migration):
                 ("decided_reason", models.CharField(blank=True, max_length=500)),
                 (
                     "credit_note",
-                    models.OneToOneField(
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="request",
+                        related_name="+",
                         to="billing.creditnote",
                     ),
                 ),
@@ -470,6 +472,12 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("amount_minor__gt", 0), ("tax_minor__gte", 0)),
                 name="billing_invoice_request_line_positive",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="invoicerequest",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "credit_note"), name="billing_invoice_request_note_once"
             ),
         ),
         migrations.RunSQL(_ROOM, _UNDO_ROOM),
