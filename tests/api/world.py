@@ -24,8 +24,8 @@ from billing.fapiao.domain.content import (
 from billing.fapiao.domain.states import FapiaoColor
 from billing.fapiao.models import Fapiao, FapiaoFile
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
-from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.crediting import LineCredit
+from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.models import CreditNote, Invoice
 from billing.invoicing.services.agree_discount import AgreedDiscount, agree_discount
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price

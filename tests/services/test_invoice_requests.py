@@ -289,12 +289,12 @@ def test_approved_or_taken_back_but_not_both(invoice_id: UUID) -> None:
 
 def test_two_ask_at_once_for_the_same_rest(invoice_id: UUID) -> None:
     outcomes = together(
-        *(lambda who=who: ask(invoice_id, line(1, "200.00"), actor=who) for who in ("a", "b", "c"))  # type: ignore[misc]  # bound now
+        *(lambda who=who: ask(invoice_id, line(1, "200.00"), actor=who) for who in ("a", "b", "c"))
     )
     assert sorted(outcomes)[1:] == ["above_line", "above_line"]
 
 
-def statement(role: str, text: str, *values: object) -> None:
+def statement(role: str, text: str, *values: str) -> None:
     with system_scope(purpose="test"), connections[role].cursor() as cursor:
         cursor.execute(text, values)
 

@@ -17,7 +17,6 @@ from billing.invoicing.domain import (
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, Seller
 from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
 from billing.invoicing.services.issue_documents import next_numbers
-from billing.invoicing.services.issue_documents import buyer_of, next_numbers
 from billing.invoicing.services.recover_bad_debt import recover_bad_debt
 from billing.ledger.domain import BalanceKind, credit_note_postings
 from billing.ledger.services import NewTransaction, post_transactions
@@ -139,10 +138,8 @@ def issue_credit_notes(
             buyer=says.recipient.stored(),
             national_tax=None if says.national_tax is None else says.national_tax.stored(),
         )
-        for note, number, tax, amount, to_receivable, says in zip(
-            notes, numbers, taxes, amounts, to_receivables, said, strict=True
-        for note, note_id, number, tax, amount, to_receivable in zip(
-            notes, note_ids, numbers, taxes, amounts, to_receivables, strict=True
+        for note, note_id, number, tax, amount, to_receivable, says in zip(
+            notes, note_ids, numbers, taxes, amounts, to_receivables, said, strict=True
         )
     ]
     CreditNote.objects.bulk_create(rows, batch_size=500)
@@ -191,7 +188,6 @@ def _unissued(note: NewCreditNote, tax: Money) -> Unissued:
     )
 
 
-def _settle(note: NewCreditNote, amount: Money, *, now: datetime) -> Money:
 def _settle(note: NewCreditNote, amount: Money, *, note_id: UUID, now: datetime) -> Money:
     """What of the amount, with tax, makes the invoice's receivable smaller."""
     invoice = note.invoice

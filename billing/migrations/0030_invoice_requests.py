@@ -215,7 +215,7 @@ def _fill(apps, schema_editor):  # type: ignore[no-untyped-def]  # Django's sign
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0025_several_subscriptions"),
+        ("billing", "0029_charges"),
         ("tenants", "0005_two_people"),
     ]
 
