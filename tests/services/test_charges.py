@@ -14,9 +14,10 @@ from django.db import IntegrityError, connections
 
 from billing.fapiao.amounts import invoice_amounts
 from billing.invoicing.charges.domain import ChargeState
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.models import Charge, Invoice, InvoiceLine, Seller
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.issue_charges import (
     carry_out_issue,
     issue_charge,

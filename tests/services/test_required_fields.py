@@ -12,9 +12,10 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from billing.exchange.models import ExchangeRate
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import BillingRun, CreditNote, Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.parties.services.set_billing_profile import set_billing_profile
