@@ -215,7 +215,7 @@ def _fill(apps, schema_editor):  # type: ignore[no-untyped-def]  # Django's sign
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0029_charges"),
+        ("billing", "0030_run_decisions"),
         ("tenants", "0005_two_people"),
     ]
 
