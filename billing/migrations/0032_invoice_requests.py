@@ -215,7 +215,7 @@ def _fill(apps, schema_editor):  # type: ignore[no-untyped-def]  # Django's sign
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0030_run_decisions"),
+        ("billing", "0031_statements"),
         ("tenants", "0005_two_people"),
     ]
 
