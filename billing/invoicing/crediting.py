@@ -7,14 +7,14 @@ from uuid import UUID
 from django.db.models import Q, Sum
 
 from billing.invoicing.creditable import CreditableLine, credited_taxes
-from billing.invoicing.domain import InvoiceStatus
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.line_taxes import stored_tax
 from billing.invoicing.models import CreditNoteLine, Invoice, InvoiceLine
 from billing.invoicing.request_models import InvoiceRequestLine
 from billing.rating.adjustments.tax import TaxRounding
 from billing.taxes.domain.rules import LineTax
 from kernel.errors import Conflict, Invalid, NotFound
-from kernel.money import Money
+from kernel.money import Money, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,24 @@ def lock_issued(*, invoice_id: UUID) -> Invoice:
     return invoice
 
 
+def refuse_paid_top_up(invoice: Invoice, *, net: Money) -> None:
+    """What was paid of a top-up is on the balance; credited as well, it would be there twice.
+
+    Raises Conflict `top_up_paid`.
+    """
+    if invoice.kind != InvoiceKind.TOP_UP:
+        return
+    owed = 0
+    if invoice.status in {InvoiceStatus.OPEN, InvoiceStatus.UNCOLLECTIBLE}:
+        owed = invoice.total_minor - invoice.paid_minor
+    if net.minor > owed:
+        raise Conflict(
+            "top_up_paid",
+            "Of a top-up only what is not paid can be credited; what was paid is on the tenant's balance.",
+            field="lines",
+        )
+
+
 def tax_of(line: InvoiceLine) -> LineTax:
     """The tax that the line was issued with."""
     return stored_tax(percent=line.tax_percent, code=line.tax_code, explanation=line.explanation)
@@ -66,7 +84,7 @@ def with_taxes(invoice: Invoice, wanted: Sequence[LineCredit]) -> list[TaxedCred
 
     All credits of a line together, those that wait for a second person included, are never above what it
     came to after discounts, with what late usage adjusted of it; and of a rate never above what the
-    invoice billed. Raises NotFound `line_not_found`; Conflict `above_line`, `above_invoice`,
+    invoice billed. Raises NotFound `line_not_found`; Conflict `top_up_paid`, `above_line`, `above_invoice`,
     `above_invoice_tax`; Invalid `amount_not_positive`, `currency_mismatch`, `nothing_to_credit`.
     """
     lines = {
@@ -88,6 +106,9 @@ def with_taxes(invoice: Invoice, wanted: Sequence[LineCredit]) -> list[TaxedCred
             raise Invalid("currency_mismatch", f"The invoice is in {invoice.currency}.")
         if each.amount.minor <= 0:
             raise Invalid("amount_not_positive", "amount is not above zero.", field="lines")
+    refuse_paid_top_up(
+        invoice, net=total((each.amount for each in wanted), currency=invoice.currency)
+    )
     taxes = credited_taxes(
         [(each.position, each.amount) for each in wanted],
         lines=creditable_lines(invoice, list(lines.values())),

@@ -31,7 +31,7 @@ class InvoiceRequest(Asked):
     total_minor = models.BigIntegerField()
     reason = models.CharField(max_length=500)
     decided_reason = models.CharField(max_length=500, blank=True)
-    # Its key is (tenant, credit_note), as are those of the others (migration 0032).
+    # Its key is (tenant, credit_note), as are those of the others (migration 0033).
     credit_note = models.ForeignKey(
         CreditNote, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
@@ -92,7 +92,7 @@ class InvoiceRequestLine(models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
-    # Their keys carry the tenant (migration 0032).
+    # Their keys carry the tenant (migration 0033).
     request = models.ForeignKey(
         InvoiceRequest, models.PROTECT, related_name="lines", db_constraint=False
     )

@@ -212,6 +212,11 @@ def write_off_postings(*, lost: Money) -> tuple[Posting, ...]:
     return balanced([debit(Account.BAD_DEBT, lost), credit(Account.RECEIVABLE, lost)])
 
 
+def recovery_reference(*, invoice_id: object, settled_by: object) -> str:
+    """What names a recovery in the journal: the invoice, and what settles it."""
+    return f"recovery:{invoice_id}:{settled_by}"
+
+
 def recovery_postings(*, recovered: Money) -> tuple[Posting, ...]:
     """A part of what was written off comes in after all: it is owed again, so that it can be settled, and
     the loss is smaller."""

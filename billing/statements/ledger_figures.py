@@ -90,6 +90,14 @@ _OPEN: Final = """
           JOIN billing_journalentry e ON e.tenant_id = i.tenant_id AND e.transaction_id = p.id
            AND e.account = 'receivable' AND e.currency = %(currency)s
          WHERE p.kind NOT IN ('invoice', 'balance_draw')
+        UNION ALL
+        SELECT i.id, e.amount_minor
+          FROM posted p
+          JOIN billing_invoice i ON i.tenant_id = %(tenant)s
+           AND i.id::text = split_part(p.reference, ':', 2)
+          JOIN billing_journalentry e ON e.tenant_id = i.tenant_id AND e.transaction_id = p.id
+           AND e.account = 'receivable' AND e.currency = %(currency)s
+         WHERE p.kind = 'recovery'
     )
     SELECT coalesce(i.number, ''), coalesce(i.due_on, %(at)s::date), sum(parts.amount)::bigint
       FROM parts JOIN billing_invoice i

@@ -17,6 +17,7 @@ from billing.invoicing.listings import (
     invoice_rows,
 )
 from billing.invoicing.services.print_invoice import print_invoice_for_staff
+from billing.ledger.domain import recovery_reference
 from billing.ledger.queries import entries_of
 from billing.mailing.gateways.configured import mail_is_sent
 from billing.mailing.queries import first_sent, mails_of_invoice
@@ -141,9 +142,16 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
             tenant_id=detail.tenant_id,
             references=[
                 f"invoice:{detail.id}",
-                f"balance:{detail.id}",
                 *(f"payment:{payment.id}" for payment in payments),
                 *(f"credit_note:{note.id}" for note in notes),
+                *(
+                    recovery_reference(invoice_id=detail.id, settled_by=settled_by)
+                    for settled_by in (
+                        "balance",
+                        *(payment.id for payment in payments),
+                        *(note.id for note in notes),
+                    )
+                ),
             ],
         )
         if staff_may(role=role, action=StaffAction.LEDGER_VIEW)

@@ -14,8 +14,11 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 from pypdf import PdfReader
 
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.ask_of_invoice import request_write_off
+from billing.invoicing.services.credit_invoice import credit_invoice
+from billing.invoicing.services.decide_on_invoice import approve_on_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.domain import BalanceKind
 from billing.ledger.queries import account_balances
@@ -171,6 +174,34 @@ def test_the_months_join_and_end_at_the_ledger(tenant: CreatedTenant) -> None:
     with tenant_scope(tenant.id):
         ledger = account_balances(tenant_id=tenant.id)
     assert months[-1].closing == ledger["receivable", "CNY"]
+
+
+def test_what_was_lost_and_recovered_is_told(tenant: CreatedTenant) -> None:
+    with tenant_scope(tenant.id):
+        first = Invoice.objects.order_by("number")[0]
+    at = datetime(2026, 4, 10, tzinfo=UTC)
+    with system_scope(purpose="test"):
+        request_id = request_write_off(invoice_id=first.id, reason="x", now=at, actor="user:1")
+        approve_on_invoice(request_id=request_id, now=at, actor="user:2")
+        accountant = User.objects.create_user("b@summit.test", "x", staff_role=StaffRole.FINANCE)
+    record_bank_transfer(
+        user=accountant,
+        invoice_id=first.id,
+        amount=Money.of("50.00", "CNY"),
+        received_on=at.date(),
+        reference="a part of it",
+        now=at + timedelta(hours=1),
+    )
+    row = made(tenant, date(2026, 4, 1), date(2026, 5, 1))
+    assert row.state == StatementState.READY
+    shown = shown_figures(row)
+    assert shown is not None
+    told = {kind: str(amount) for kind, _, amount in shown.movements}
+    assert (told["write_off"], told["recovery"], told["payment"]) == (
+        "-199.00 CNY",
+        "50.00 CNY",
+        "-50.00 CNY",
+    )
 
 
 def test_the_prepaid_balance_has_a_section_of_its_own(tenant: CreatedTenant) -> None:

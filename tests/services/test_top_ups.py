@@ -8,9 +8,10 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import Charge, Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.issue_charges import carry_out_issue
 from billing.invoicing.services.request_top_up import request_top_up
 from billing.ledger.domain import BalanceKind

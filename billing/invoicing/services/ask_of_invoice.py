@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.invoicing.crediting import LineCredit, lock_issued, with_taxes
-from billing.invoicing.domain import InvoiceStatus, RequestedAction
+from billing.invoicing.domain import InvoiceKind, InvoiceStatus, RequestedAction
 from billing.invoicing.models import Invoice
 from billing.invoicing.request_models import InvoiceRequest, InvoiceRequestLine
 from kernel import ids
@@ -56,10 +56,15 @@ def request_credit(
 def request_write_off(*, invoice_id: UUID, reason: str, now: datetime, actor: str) -> UUID:
     """Ask that all that an open invoice still owes be given up; gives the request's id.
 
-    Raises as `lock_issued`; Conflict `invoice_not_open`, `write_off_waits`; Invalid `reason_missing`.
+    Raises as `lock_issued`; Conflict `invoice_not_open`, `write_off_waits`, `top_up_not_lost`; Invalid `reason_missing`.
     """
     invoice = lock_issued(invoice_id=invoice_id)
     told = _reason(reason)
+    if invoice.kind == InvoiceKind.TOP_UP:
+        raise Conflict(
+            "top_up_not_lost",
+            "Nothing was delivered for a top-up that is not paid: credit it instead.",
+        )
     owed = owed_of_open(invoice)
     if InvoiceRequest.objects.filter(
         tenant_id=invoice.tenant_id,

@@ -5,7 +5,12 @@ from typing import assert_never
 from uuid import UUID
 
 from billing.invoicing.creditable import refuse_beyond
-from billing.invoicing.crediting import TaxedCredit, creditable_lines, lock_issued
+from billing.invoicing.crediting import (
+    TaxedCredit,
+    creditable_lines,
+    lock_issued,
+    refuse_paid_top_up,
+)
 from billing.invoicing.domain import (
     InvoiceRequestState,
     InvoiceStatus,
@@ -131,6 +136,7 @@ def _still_there(row: InvoiceRequest, invoice: Invoice) -> list[TaxedCredit]:
         )
         for each in asked
     ]
+    refuse_paid_top_up(invoice, net=Money(row.total_minor - row.tax_minor, row.currency))
     refuse_beyond(
         [(each.line.position, each.amount, each.tax) for each in crediting],
         lines=creditable_lines(invoice, list(invoice.lines.all()), besides=row.id),

@@ -197,9 +197,7 @@ def _settle(note: NewCreditNote, amount: Money, *, note_id: UUID, now: datetime)
     outstanding = Money(invoice.total_minor - invoice.paid_minor, invoice.currency)
     settled = max(min(amount, outstanding), Money.zero(note.currency))
     if settled:
-        recover_bad_debt(
-            invoice=invoice, amount=settled, settled_by=f"credit_note:{note_id}", now=now
-        )
+        recover_bad_debt(invoice=invoice, amount=settled, settled_by=note_id, now=now)
         invoice.paid_minor += settled.minor
         if invoice.paid_minor == invoice.total_minor:
             check_transition(before=InvoiceStatus(invoice.status), after=InvoiceStatus.PAID)

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus, check_transition
 from billing.invoicing.models import Invoice
-from billing.ledger.domain import BalanceKind, top_up_postings
 from billing.invoicing.services.recover_bad_debt import recover_bad_debt
-from billing.ledger.domain import BalanceKind
+from billing.ledger.domain import BalanceKind, top_up_postings
 from billing.ledger.services import NewTransaction, add_to_balance, post_transaction
 from billing.payments.domain import (
     OPEN_STATES,
@@ -102,9 +101,7 @@ def book_payment(*, invoice: Invoice, receipt: Receipt, now: datetime) -> Booked
     Payment.objects.bulk_create([payment], ignore_conflicts=True)
     if not Payment.objects.filter(id=payment.id).exists():
         return None
-    recover_bad_debt(
-        invoice=invoice, amount=parts.allocated, settled_by=f"payment:{payment.id}", now=now
-    )
+    recover_bad_debt(invoice=invoice, amount=parts.allocated, settled_by=payment.id, now=now)
     is_paid = _settle(invoice, payment, amount=parts.allocated, now=now)
     post_transaction(
         transaction=NewTransaction(

@@ -108,7 +108,7 @@ def pay_from_balance(*, tenant_id: UUID, invoice_id: UUID, now: datetime) -> Mon
     recover_bad_debt(
         invoice=invoice,
         amount=Money(paid, invoice.currency),
-        settled_by=f"balance:{invoice.id}",
+        settled_by="balance",
         now=now,
     )
     _settle(invoice, paid, now=now)

@@ -215,7 +215,7 @@ def _fill(apps, schema_editor):  # type: ignore[no-untyped-def]  # Django's sign
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0031_statements"),
+        ("billing", "0032_top_ups"),
         ("tenants", "0005_two_people"),
     ]
 
@@ -229,6 +229,7 @@ class Migration(migrations.Migration):
                     ("bank", "bank"),
                     ("stripe_clearing", "stripe_clearing"),
                     ("customer_credit", "customer_credit"),
+                    ("top_ups_due", "top_ups_due"),
                     ("gift_credit", "gift_credit"),
                     ("voucher_credit", "voucher_credit"),
                     ("promotion", "promotion"),
