@@ -80,9 +80,10 @@ def fapiao_list(request: HttpRequest, here: Here) -> HttpResponse:
     """Newest first. A POST says for whom they are issued."""
     title = fapiao_title(tenant_id=here.tenant_id)
     if request.method != "POST":
-        initial = {
-            name: getattr(title, name) for name in BuyerForm.base_fields if title is not None
-        }
+        if title is None:
+            initial = _as_registered(here)
+        else:
+            initial = {name: getattr(title, name) for name in BuyerForm.base_fields}
         return _page(request, here, form=BuyerForm(initial=initial))
     if not here.may(MemberAction.INVOICES_PAY):
         return _page(request, here, form=BuyerForm(), status=403)
@@ -128,6 +129,12 @@ def xml(request: HttpRequest, here: Here, fapiao_id: UUID) -> HttpResponse:
     """The file as the platform issued it."""
     number, content = fapiao_file(fapiao_id=fapiao_id, tenant_id=here.tenant_id)
     return xml_response(name=f"fapiao-{number}.xml", content=content)
+
+
+def _as_registered(here: Here) -> dict[str, str]:
+    """Most organisations are invoiced under the name under which their fapiao are issued."""
+    profile = tenant_profile_by_id(tenant_id=here.tenant_id)
+    return {"name": profile.name, "tax_id": profile.tax_id}
 
 
 def _page(request: HttpRequest, here: Here, *, form: BuyerForm, status: int = 200) -> HttpResponse:

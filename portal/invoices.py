@@ -17,7 +17,7 @@ from billing.invoicing.listings import (
     invoice_rows,
     receivables,
 )
-from billing.invoicing.services.print_invoice import print_invoice
+from billing.invoicing.services.print_invoice import paper_of, print_invoice
 from billing.mailing.queries import first_sent, mails_of_invoice
 from billing.payments.queries import attempts_of_invoice, payments_of_invoice
 from kernel import clock
@@ -146,6 +146,7 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
         mails=mails,
         mailed_at=first_sent(mails),
         credit_notes=notes_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
+        paper=paper_of(tenant_id=here.tenant_id, invoice_id=invoice_id),
         fapiao=asked,
         fapiao_can_be_asked=here.may(MemberAction.INVOICES_PAY)
         and fapiao_are_issued()

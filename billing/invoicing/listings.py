@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce
 
+from billing.invoicing.documents.transfer_code import transfer_address, transfer_for
 from billing.invoicing.domain import (
     CANCELLABLE,
     OVER,
@@ -144,11 +145,25 @@ class InvoiceDetail:
     paid: Money
     buyer: dict[str, Any]
     lines: Sequence[LineRow]
+    seller_account: str
+    seller_bank: str
 
     @property
     def outstanding(self) -> Money:
         """What is still to be paid; zero unless the invoice is open."""
         return _outstanding(self.status, self.total, self.paid)
+
+    @property
+    def transfer_code(self) -> str:
+        """The address of the image that banking apps read to pay what is outstanding; "" where there is none."""
+        transfer = transfer_for(
+            name=self.seller_name,
+            account=self.seller_account,
+            bank=self.seller_bank,
+            amount=self.outstanding,
+            reference=self.number,
+        )
+        return transfer_address(transfer) if transfer is not None else ""
 
     @property
     def taxes(self) -> tuple[TaxSum, ...]:
@@ -352,6 +367,8 @@ def invoice_detail(
         tenant_name=invoice.tenant.name,
         seller_name=issuer.name,
         seller_bank_details=issuer.bank_details,
+        seller_account=issuer.iban,
+        seller_bank=issuer.bic,
         kind=invoice.kind,
         status=InvoiceStatus(invoice.status),
         state=_state(invoice, now=now),

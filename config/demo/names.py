@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from billing.fapiao.domain.identifiers import check_character
 from config.demo.classes import TenantClass
 
 _CITIES: Final = (
@@ -137,10 +138,12 @@ class Namer:
 
 
 def _tax_id(random: Random, *, country: str) -> str:
-    """Of the right look; the letters X mark it as nobody's."""
+    """Of the right look; the letters X mark it as nobody's. A Chinese one has its right check character,
+    since fapiao are issued to it."""
     digits = f"{random.randrange(10**9):09}"
+    chinese = f"91XX{digits}XX{random.randrange(100):02}"
     return {
-        "CN": f"91XX{digits}XX{random.randrange(100):02}",
+        "CN": chinese + check_character(chinese),
         "DE": f"DEXX{digits[:7]}",
         "US": f"XX-{digits[:7]}",
         "IN": f"29XXX{digits[:5]}X1Z{digits[5]}",

@@ -22,6 +22,9 @@ from django.db.models import Min
 from billing.catalog import examples
 from billing.catalog.queries import versions_of
 from billing.catalog.services import load_plans
+from billing.fapiao.domain.content import FapiaoProduct
+from billing.fapiao.domain.identifiers import check_character
+from billing.fapiao.services.set_product import set_fapiao_product
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.describe_seller import describe_seller
@@ -30,6 +33,7 @@ from billing.payments.domain import Gateway, Method, bank_reference
 from billing.payments.services.book_payment import Receipt, book_payment, lock_invoice
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.services import NewSubscription, subscribe
+from billing.taxes.services import load_taxes
 from config.demo import people
 from config.demo.payers import Instalment, instalments, method_of
 from config.demo.traffic import Arrivals, Traffic
@@ -42,11 +46,12 @@ from metering.meters.domain import METERS
 from metering.models import Batch
 from metering.services import close_days, collect_events, ingest_events, roll_up_pending
 from tenants import audit
-from tenants.domain import KeyScope, StaffRole
+from tenants.domain import KeyScope, StaffRole, TaxTreatment
 from tenants.models import AuditRecord, Tenant, User
 from tenants.scope import system_scope
 from tenants.services.api_keys import create_api_key
 from tenants.services.create_tenant import NewTenant, create_tenant
+from tenants.services.set_tax import TaxStanding, set_tax
 from work.connections import JOBS, OWNER
 
 ACTOR: Final = "command:seed_demo"
@@ -315,7 +320,9 @@ class _Play:
         opening = local_midnight(self._world.first_on, HOME_ZONE) - 30 * _ONE_DAY
         with clock.moved_to(opening), _scope():
             people.make_staff(self._logins, now=opening, actor=ACTOR)
+            load_taxes(document=examples.tax_rates(), now=opening, actor=ACTOR)
             describe_seller(changes=SELLER, now=opening, actor=ACTOR)
+            set_fapiao_product(category="", product=PRODUCT, now=opening, actor=ACTOR)
             finance = User.objects.filter(staff_role=StaffRole.FINANCE).order_by("pk").first()
             self._finance = "" if finance is None else f"user:{finance.pk}"
             if not versions_of(plan_key="starter"):
@@ -466,6 +473,16 @@ def _enrolled(tenant: DemoTenant) -> UUID:
         now=tenant.created_at,
         actor=ACTOR,
     )
+    if tenant.country == SELLER["country"]:
+        # At home services bear tax, without which no fapiao could be asked for.
+        set_tax(
+            tenant_key=tenant.key,
+            standing=TaxStanding(
+                country=tenant.country, tax_id=tenant.tax_id, treatment=TaxTreatment.TAXABLE
+            ),
+            now=tenant.created_at,
+            actor=ACTOR,
+        )
     subscribe(
         plan_key=tenant.plan,
         subscription=NewSubscription(
@@ -484,9 +501,16 @@ SELLER: Final[Mapping[str, str]] = {
     "name": "峰会通讯科技（上海）有限公司 · Summit Messaging (Shanghai) Co., Ltd.",
     "address": "100 Century Avenue, Pudong\nShanghai 200120, China",
     "country": "CN",
-    "tax_id": "91310000DEMO000000",
+    # A unified social credit code with its right check character, and nobody's.
+    "tax_id": "91310000DEM000000" + check_character("91310000DEM000000"),
+    "tax_category": "software_service",
     "bank_details": "Demo Bank, Shanghai Branch\nAccount 0000 0000 0000 0000",
 }
+
+
+PRODUCT: Final = FapiaoProduct(
+    name="*信息技术服务*即时通讯服务费", code="3040203000000000000", unit="项"
+)
 
 
 def _load(documents: Sequence[Mapping[str, Any]], *, now: datetime) -> None:

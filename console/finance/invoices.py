@@ -16,7 +16,7 @@ from billing.invoicing.listings import (
     invoice_detail,
     invoice_rows,
 )
-from billing.invoicing.services.print_invoice import print_invoice_for_staff
+from billing.invoicing.services.print_invoice import paper_of, print_invoice_for_staff
 from billing.ledger.domain import recovery_reference
 from billing.ledger.queries import entries_of
 from billing.mailing.gateways.configured import mail_is_sent
@@ -173,6 +173,7 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
         attempts=attempts_of_invoice(tenant_id=detail.tenant_id, invoice_id=detail.id),
         mails=mails,
         mailed_at=first_sent(mails),
+        paper=paper_of(tenant_id=detail.tenant_id, invoice_id=detail.id) if detail.number else None,
         mail_is_sent=mail_is_sent(),
         trail=trail_of(
             tenant_id=detail.tenant_id, target=f"invoice:{detail.number or detail.id}", limit=20

@@ -180,7 +180,7 @@ def _populate() -> None:
             "unit_price": "333.335",
             "tax_percent": "6",
         },
-        reference="order of the browser's tests " * 3,
+        reference=("order of the browser's tests " * 3).strip(),
     )
     _refuse(beta)
     _state(acme)

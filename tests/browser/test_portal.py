@@ -1,14 +1,19 @@
 """The portal as the people of a tenant use it."""
 
+import io
 import re
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from playwright.sync_api import expect
+from pypdf import PdfReader
 
 from billing.invoicing.models import Invoice
+from billing.invoicing.services.print_invoice import paper_of, print_invoice
 from tenants.models import Tenant
-from tenants.scope import system_scope
+from tenants.scope import system_scope, tenant_scope
 from tests.browser.conftest import PASSWORD, SignIn, Watch, World, invoice_of
 from tests.services.metering_world import message, send
 
@@ -190,3 +195,60 @@ def test_wrong_password_is_told_beside_the_form(sign_in: SignIn, world: World) -
     page.click("button.btn-primary")
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.locator("#id_login")).to_have_value(world.owner)
+
+
+def _as_read(content: bytes) -> str:
+    """The text of a PDF without what line breaks and columns add."""
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(content)).pages]
+    return re.sub(r"[\s\u200b]+", "", "".join(pages))
+
+
+def _told(paper: dict[str, Any]) -> list[str]:
+    """What the paper says, in its order."""
+    lines = [
+        line[name]
+        for line in paper["lines"]
+        for name in (
+            "description",
+            "detail",
+            "working",
+            "discount",
+            "quantity",
+            "unit_price",
+            "amount",
+        )
+    ]
+    taxes = [tax[name] for tax in paper["taxes"] for name in ("rate", "taxable", "tax")]
+    sums = [each[name] for each in paper["sums"] for name in ("label", "amount")]
+    told = [
+        *(paper["seller"]["name"], paper["words"]["title"]),
+        *lines,
+        *taxes,
+        *sums,
+        *(paper["words"]["due"], paper["due"], paper["words"]["payment"]),
+        *paper["payment"],
+        *paper["notes"],
+    ]
+    return [text for each in told if (text := re.sub(r"[\s\u200b]+", "", each))]
+
+
+@pytest.mark.parametrize("front", ["portal", "console"])
+def test_the_page_prints_what_the_paper_says(sign_in: SignIn, world: World, front: str) -> None:
+    """Fields, order and totals; in the invoice's language, whatever the reader's is."""
+    invoice = invoice_of("acme")
+    with tenant_scope(invoice.tenant_id):
+        paper = paper_of(tenant_id=invoice.tenant_id, invoice_id=invoice.id)
+    page = sign_in(world.owner if front == "portal" else world.staff)
+    address = "/portal/acme/invoices" if front == "portal" else "/console/invoices"
+    page.goto(f"{address}/{invoice.id}/")
+    printed = _as_read(page.pdf(format="A4"))
+    issued = _as_read(print_invoice(tenant_id=invoice.tenant_id, invoice_id=invoice.id).content)
+
+    facts = [re.sub(r"\s+", "", text) for fact in paper["facts"] for text in fact]
+    for text in (printed, issued):
+        assert [fact for fact in facts if fact not in text] == []
+        place = 0
+        for each in _told(paper):
+            assert each in text[place:], f"{each} is missing or out of its place"
+            place = text.index(each, place) + len(each)
+    assert "Openaline" not in printed

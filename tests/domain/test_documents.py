@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zxingcpp
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from django.conf import settings
 from django.utils.translation import trans_real
+from PIL import Image
 from pypdf import PdfReader
 
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice, words
 from billing.invoicing.documents.formats import days_text, literal, money_text, unit_price_text
 from billing.invoicing.documents.render import preview_pages
+from billing.invoicing.documents.transfer_code import Transfer, transfer_for
 from billing.invoicing.documents.words import words_of
 from billing.invoicing.documents.working import working_text
 from billing.rating.aggregations import EventPeriodAggregation, PeriodAggregation
@@ -362,3 +365,65 @@ def test_every_way_to_a_quantity_has_words_in_both_languages(aggregation: str) -
     assert english != chinese
     assert "{value}" in english
     assert "{value}" in chinese
+
+
+IBAN = "DE89370400440532013000"
+
+
+def a_transfer(**changes: Any) -> Transfer | None:
+    fields: dict[str, Any] = {
+        "name": "Summit Cloud GmbH",
+        "account": "DE89 3704 0044 0532 0130 00",
+        "bank": "COBADEFFXXX",
+        "amount": Money(129900, "EUR"),
+        "reference": "INV-2026-000001",
+    }
+    return transfer_for(**(fields | changes))
+
+
+def codes_on(pages: list[bytes]) -> list[str]:
+    """What a reader of such codes reads on the pages."""
+    images = [Image.open(io.BytesIO(page)) for page in pages]
+    return [code.text for image in images for code in zxingcpp.read_barcodes(image)]
+
+
+def test_an_invoice_in_euros_has_the_code_that_banking_apps_read() -> None:
+    document = a_document(currency="EUR", language="en", transfer=a_transfer())
+
+    (said,) = codes_on(preview_pages(document=document, dots_per_inch=200))
+
+    # EPC069-12: service tag, version, character set, identification; then BIC, name, account, amount.
+    assert said.splitlines() == [
+        *("BCD", "002", "1", "SCT", "COBADEFFXXX", "Summit Cloud GmbH", IBAN, "EUR1299"),
+        *("", "", "INV-2026-000001"),
+    ]
+    content = render_invoice(document=document)
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in content
+    assert "/Figure" in kinds_of_structure(PdfReader(io.BytesIO(content)))
+    assert "Scan it with your banking app" in text_of(document)
+
+
+def test_a_bank_without_bic_and_a_long_name_fit_the_code() -> None:
+    transfer = a_transfer(name="Gesellschaft für Übertragung " * 4, bank="")
+    assert transfer is not None
+    document = a_document(currency="EUR", transfer=transfer)
+    (said,) = codes_on(preview_pages(document=document, dots_per_inch=200))
+    assert said.splitlines()[4] == ""
+    assert 60 < len(said.splitlines()[5]) <= 70
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": Money(129900, "CNY")},
+        {"amount": Money(0, "EUR")},
+        {"amount": Money(100_000_000_000, "EUR")},
+        {"account": "DE89370400440532013001"},
+        {"account": "3100 6600 1234"},
+        {"account": ""},
+        {"name": " "},
+    ],
+)
+def test_nothing_else_gets_a_code(changes: dict[str, Any]) -> None:
+    assert a_transfer(**changes) is None
+    assert codes_on(preview_pages(document=a_document(), dots_per_inch=200)) == []

@@ -16,8 +16,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 
+from billing.fapiao.domain.content import FapiaoTitle
+from billing.fapiao.models import Fapiao
+from billing.fapiao.services.request_fapiao import request_fapiao
+from billing.fapiao.services.set_buyer import set_fapiao_buyer
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.listings import (
     OVERDUE,
@@ -53,7 +58,7 @@ from metering.queries import (
 from tenants import audit
 from tenants.models import App, AuditRecord, Tenant, User
 from tenants.queries import apps_of, keys_of, members_of, tenant_rows
-from tenants.scope import system_scope
+from tenants.scope import system_scope, tenant_scope
 from tests.conftest import assert_ledger_balances, empty_tables
 from tests.factories import a_tenant
 from work.commands import CommandFault
@@ -186,6 +191,23 @@ def test_money_came_in_for_most_invoices_and_never_before_they_were_issued(demo:
             assert payment.credited_minor == 0
         assert {"card", "bank_transfer"} == set(Payment.objects.values_list("method", flat=True))
     assert states["paid"] > 3 * states["open"] > 0
+
+
+def test_a_fapiao_can_be_asked_for(demo: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amounts bear tax, the product has its code, and both tax ids their right check characters."""
+    monkeypatch.setattr(settings, "FAPIAO_API_BASE", "http://127.0.0.1:1")
+    asked = next(each for each in people.shown_tenants(demo.world) if each.country == "CN")
+    with system_scope(purpose="test"):
+        invoice = Invoice.objects.filter(
+            tenant__key=asked.key, status__in=["open", "paid"], total_minor__gt=0
+        ).latest("issued_at")
+        tenant = Tenant.objects.get(key=asked.key)
+    assert 0 < invoice.tax_minor < invoice.total_minor
+    with tenant_scope(tenant.id):
+        title = FapiaoTitle(name=tenant.name, tax_id=tenant.tax_id)
+        set_fapiao_buyer(tenant_id=tenant.id, title=title, now=NOW, actor="user:1")
+        request_fapiao(tenant_id=tenant.id, invoice_id=invoice.id, now=NOW, actor="user:1")
+        assert Fapiao.objects.get().total_minor == invoice.total_minor
 
 
 def test_every_screen_has_something_to_show(demo: Seeded) -> None:

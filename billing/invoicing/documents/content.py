@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from billing.invoicing.documents.transfer_code import Transfer
 from kernel.errors import Invalid
 from kernel.money import Money, total
 
@@ -88,6 +89,7 @@ class InvoiceDocument:
     paid: Money
     due: Money
     payment_instructions: str = ""
+    transfer: Transfer | None = None
     order_number: str = ""
     buyer_reference: str = ""
     notes: Sequence[str] = ()

@@ -1,5 +1,6 @@
 """Setting an invoice: values in, PDF bytes out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,6 +16,7 @@ from billing.invoicing.documents.formats import (
     quantity_text,
     unit_price_text,
 )
+from billing.invoicing.documents.transfer_code import transfer_address, transfer_svg
 from billing.invoicing.documents.typesetting import typeset
 from billing.invoicing.documents.words import ENGLISH, document_language, words_of
 
@@ -36,11 +38,14 @@ def preview_pages(*, document: InvoiceDocument, dots_per_inch: int = 110) -> lis
 
 
 def _set(document: InvoiceDocument, **options: Any) -> bytes | list[bytes]:
-    return typeset(layout=_LAYOUT, data=_data(document), dated=document.issued_at, **options)
+    return typeset(
+        layout=_LAYOUT, data=document_texts(document), dated=document.issued_at, **options
+    )
 
 
-def _data(document: InvoiceDocument) -> dict[str, Any]:
-    """All that the layout prints, as texts in the document's language."""
+def document_texts(document: InvoiceDocument) -> dict[str, Any]:
+    """All that the paper says, as texts in the document's language, in its order; the page that is printed
+    says the same (`ui/_paper.html`)."""
     language = document_language(document.language)
     words, locale = words_of(language), locale_of(language)
     money = {
@@ -77,6 +82,7 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
             words["payment_reference"].format(number=literal(document.number)),
         ]
     return {
+        "lang": language,
         "language": locale.language,
         "region": (locale.territory or ("US" if language == ENGLISH else "")).lower(),
         "words": dict(words),
@@ -106,8 +112,25 @@ def _data(document: InvoiceDocument) -> dict[str, Any]:
         "sums": shown,
         "due": money["due"],
         "payment": [paragraph for paragraph in payment if paragraph],
+        "transfer_code": _transfer_code(document, words=words, language=language),
         "taxes": [_tax(each, language=language) for each in document.taxes],
         "notes": [*_tax_notes(document, language=language), *map(literal, document.notes)],
+    }
+
+
+def _transfer_code(
+    document: InvoiceDocument, *, words: Mapping[str, str], language: str
+) -> dict[str, str] | None:
+    transfer = document.transfer
+    if transfer is None:
+        return None
+    return {
+        "svg": transfer_svg(transfer),
+        "address": transfer_address(transfer),
+        "says": words["transfer_code_says"].format(
+            amount=money_text(transfer.amount, language=language), iban=transfer.iban
+        ),
+        "caption": words["transfer_code"],
     }
 
 

@@ -65,6 +65,10 @@ WORDS: Final[Mapping[str, Promise]] = {
     "due": pgettext_lazy("document", "Amount due"),
     "payment": pgettext_lazy("document", "How to pay"),
     "pay_by": pgettext_lazy("document", "Please pay {amount} by {day}."),
+    "transfer_code": pgettext_lazy("document", "Scan it with your banking app"),
+    "transfer_code_says": pgettext_lazy(
+        "document", "QR code of a SEPA credit transfer of {amount} to {iban}"
+    ),
     "payment_reference": pgettext_lazy(
         "document", "Please give {number} as the payment reference."
     ),

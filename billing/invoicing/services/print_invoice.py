@@ -16,6 +16,8 @@ from billing.invoicing.charges.domain import text_in
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
 from billing.invoicing.documents.content import PDF, TaxLine
 from billing.invoicing.documents.formats import country_name, date_text, money_text
+from billing.invoicing.documents.render import document_texts
+from billing.invoicing.documents.transfer_code import transfer_for
 from billing.invoicing.documents.words import document_language, words_of
 from billing.invoicing.documents.working import working_text
 from billing.invoicing.issuer import Issuer, issuer_of
@@ -67,6 +69,13 @@ def print_invoice_for_staff(*, user: User, invoice_id: UUID, language: str = "")
         invoice_id=invoice_id,
         language=language,
     )
+
+
+def paper_of(*, tenant_id: UUID, invoice_id: UUID) -> dict[str, Any]:
+    """What the paper of an issued invoice says, in its order and language, for the page to print the same; in the
+    caller's scope. Raises as `print_invoice` does."""
+    invoice = _issued(invoice_id, tenant_id=tenant_id)
+    return document_texts(_document(invoice, document_language(invoice.language)))
 
 
 def _print(
@@ -186,6 +195,13 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         paid=Money.zero(currency),
         due=total,
         payment_instructions=_payment(issuer, language=language),
+        transfer=transfer_for(
+            name=issuer.name,
+            account=issuer.iban,
+            bank=issuer.bic,
+            amount=total,
+            reference=invoice.number,
+        ),
         order_number=buyer.order_number,
         buyer_reference=buyer.reference,
         notes=[
