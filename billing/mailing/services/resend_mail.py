@@ -19,8 +19,13 @@ def resend_mail(*, mail_id: UUID, now: datetime, actor: str) -> UUID:
     Raises Unavailable `mail_off`, NotFound `mail_not_found`, Conflict `mail_under_way`.
     """
     refuse_unless_sent()
-    row = DocumentMail.objects.select_for_update().filter(id=mail_id).first()
-    if row is None or row.invoice_id is None:
+    row = (
+        DocumentMail.objects.select_for_update(of=("self",))
+        .select_related("invoice")
+        .filter(id=mail_id)
+        .first()
+    )
+    if row is None or row.invoice is None:
         raise NotFound("mail_not_found", "There is no such mail.", field="mail")
     state = MailState(row.state)
     if state in UNDER_WAY:
@@ -36,12 +41,12 @@ def resend_mail(*, mail_id: UUID, now: datetime, actor: str) -> UUID:
             tenant_id=row.tenant_id,
             actor=actor,
             action="mail.sent_again",
-            target=f"invoice:{row.invoice_id}",
+            target=f"invoice:{row.invoice.number}",
             before={"mail": str(row.id), "state": state.value},
         ),
         now=now,
     )
-    return row.invoice_id
+    return row.invoice.id
 
 
 def mail_invoice(*, invoice_id: UUID, now: datetime, actor: str) -> int:
@@ -73,7 +78,7 @@ def mail_invoice(*, invoice_id: UUID, now: datetime, actor: str) -> int:
             tenant_id=invoice.tenant_id,
             actor=actor,
             action="mail.asked_for",
-            target=f"invoice:{invoice.id}",
+            target=f"invoice:{invoice.number}",
             after={"mails": planned},
         ),
         now=now,
