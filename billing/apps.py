@@ -14,3 +14,4 @@ class BillingConfig(AppConfig):
         import_module("billing.fapiao.tasks")
         import_module("billing.mailing.tasks")
         import_module("billing.statements.tasks")
+        import_module("billing.retention.tasks")

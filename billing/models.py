@@ -29,6 +29,7 @@ from billing.ledger.models import (
 from billing.mailing.models import DocumentMail, MailPreference
 from billing.parties.models import BillingProfile
 from billing.payments.models import *  # noqa: F403  # the topic's own __all__ names them
+from billing.retention.models import LegalHold, RemovedFile, RetentionRule
 from billing.statements.models import (
     MonthlyStatement,
     Statement,
@@ -72,6 +73,7 @@ __all__ = [
     "JournalTransaction",
     "LateUsage",
     "LedgerAccount",
+    "LegalHold",
     "MailPreference",
     "MonthlyStatement",
     "NumberSeries",
@@ -80,6 +82,8 @@ __all__ = [
     "PlanMigration",
     "PlanOffer",
     "PlanVersion",
+    "RemovedFile",
+    "RetentionRule",
     "Seller",
     "Statement",
     "StatementFile",

@@ -44,6 +44,7 @@ _PLACES: Final[Sequence[tuple[Text, Sequence[tuple[Text, str, str, StaffAction]]
             (_("Taxes"), "tax_rates", "file-invoice", StaffAction.TAXES_VIEW),
             (_("Ledger"), "ledger", "notebook", StaffAction.LEDGER_VIEW),
             (_("Accounting months"), "periods", "lock", StaffAction.LEDGER_VIEW),
+            (_("Retention"), "retention", "lock", StaffAction.RETENTION_VIEW),
             (_("Daily certificates"), "certificates", "circle-check", StaffAction.LEDGER_VIEW),
         ),
     ),

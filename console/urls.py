@@ -18,6 +18,7 @@ from console.finance import (
     overview,
     payments,
     periods,
+    retention,
     seller,
     statements,
     taxes,
@@ -117,6 +118,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="billing_details",
     ),
     path("tenants/<str:tenant_key>/tax/", taxes.standing, name="tax_standing"),
+    path("retention/", retention.retention, name="retention"),
+    path("retention/holds/<uuid:hold_id>/lift", retention.lift, name="lift_hold"),
     path("statements/", statements.statement_list, name="statements"),
     path("statements/<uuid:statement_id>/", statements.statement, name="statement"),
     path(

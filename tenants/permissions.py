@@ -34,6 +34,8 @@ class StaffAction(StrEnum):
     TAXES_CHANGE = "taxes.change"
     PARTIES_CHANGE = "parties.change"
     FAPIAO_CHANGE = "fapiao.change"
+    RETENTION_VIEW = "retention.view"
+    RETENTION_CHANGE = "retention.change"
     STATEMENTS_MAKE = "statements.make"
     LATE_USAGE_SET = "late_usage.set"
     LEDGER_VIEW = "ledger.view"
@@ -89,6 +91,8 @@ STAFF_MAY: Final[Mapping[StaffAction, frozenset[StaffRole]]] = {
     StaffAction.TAXES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.PARTIES_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.FAPIAO_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
+    StaffAction.RETENTION_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),
+    StaffAction.RETENTION_CHANGE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.STATEMENTS_MAKE: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LATE_USAGE_SET: frozenset({StaffRole.FINANCE, StaffRole.ADMIN}),
     StaffAction.LEDGER_VIEW: frozenset({StaffRole.FINANCE, StaffRole.ADMIN, StaffRole.AUDITOR}),

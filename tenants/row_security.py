@@ -30,6 +30,7 @@ _PRIVILEGES = {
     "read": ("SELECT",),
     "insert": ("INSERT",),
     "append": ("SELECT", "INSERT"),
+    "keep": ("SELECT", "INSERT", "DELETE"),
     "edit": ("SELECT", "UPDATE"),
     "renew": ("SELECT", "INSERT", "UPDATE"),
     "write": ("SELECT", "INSERT", "UPDATE", "DELETE"),

@@ -106,6 +106,7 @@ FILLED_BY_SET_UP = (
     "auth_permission",
     "billing_seller",
     "billing_ledgeraccount",
+    "billing_retentionrule",
 )
 MOST_BYTES_DELETED = 4_000_000
 

@@ -207,6 +207,11 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "asked": _("A person"),
         "monthly": _("Each month"),
     },
+    "record": {
+        "voucher": _("Invoices, credit notes, fapiao"),
+        "books": _("Books, statements of account"),
+        "annual_report": _("Annual reports"),
+    },
     "movement": {
         "invoice": _("Invoices"),
         "credit_note": _("Credit notes"),
@@ -412,6 +417,9 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "plan.offered": _("Private plan offered"),
         "plan_migration.started": _("Move to a plan version started"),
         "plan_version.created": _("Plan version stored"),
+        "legal_hold.lifted": _("Legal hold lifted"),
+        "legal_hold.set": _("Legal hold set"),
+        "retention.raised": _("Retention made longer"),
         "seller.described": _("Seller described"),
         "billing_profile.set": _("Billing details changed"),
         "exchange_rates.stored": _("Exchange rates stored"),

@@ -171,7 +171,7 @@ class FapiaoFile(models.Model):
     received_at = models.DateTimeField()
 
     web_access = "read"
-    jobs_access = "append"
+    jobs_access = "keep"
 
     class Meta:
         constraints: ClassVar = [

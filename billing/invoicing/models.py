@@ -364,7 +364,7 @@ class InvoiceFile(models.Model):
     created_at = models.DateTimeField(default=clock.now)
 
     web_access = "append"
-    jobs_access = "append"
+    jobs_access = "keep"
 
     class Meta:
         constraints: ClassVar = [

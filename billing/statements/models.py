@@ -107,6 +107,7 @@ class StatementFile(models.Model):
     created_at = models.DateTimeField()
 
     web_access = "read"
+    jobs_access = "keep"
 
     class Meta:
         constraints: ClassVar = [
@@ -134,6 +135,7 @@ class StatementFilePart(models.Model):
     content = models.BinaryField()
 
     web_access = "read"
+    jobs_access = "keep"
 
     class Meta:
         constraints: ClassVar = [

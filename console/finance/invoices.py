@@ -22,6 +22,7 @@ from billing.ledger.queries import entries_of
 from billing.mailing.gateways.configured import mail_is_sent
 from billing.mailing.queries import first_sent, mails_of_invoice
 from billing.payments.queries import attempts_of_invoice, payments_of_invoice
+from billing.retention.queries import retention_of_invoice
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from kernel import clock
@@ -164,6 +165,7 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
         invoice=detail,
         zone=detail.timezone,
         lines=[shown_line(line) for line in detail.lines],
+        retention=retention_of_invoice(invoice_id=detail.id),
         entries=entries,
         payments=payments,
         credit_notes=notes,

@@ -95,6 +95,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "charge_id": str(world.charge_id),
         "statement_id": str(world.statement_id),
         "request_id": str(world.request_id),
+        "hold_id": str(world.hold_id),
         "run_id": str(run_id),
         "change_id": str(world.change_id),
         "gateway_key": "gw-1",

@@ -43,6 +43,9 @@ from billing.payments.models import Payment, PaymentAttempt
 from billing.payments.services.grant_balance import grant_balance
 from billing.payments.services.pay_from_balance import pay_from_balance
 from billing.payments.services.record_bank_transfer import record_bank_transfer
+from billing.retention.domain import FileKind
+from billing.retention.models import RemovedFile
+from billing.retention.services.hold_tenant import set_legal_hold
 from billing.statements.services.make_statement import make_statement
 from billing.statements.services.request_statement import request_statement
 from billing.statements.services.set_monthly import set_monthly_statements
@@ -94,6 +97,7 @@ class World:
     statement_id: UUID
     credit_note_id: UUID
     request_id: UUID
+    hold_id: UUID
 
     @property
     def key(self) -> str:
@@ -116,6 +120,7 @@ class World:
             ("stm", self.statement_id),
             ("crn", self.credit_note_id),
             ("req", self.request_id),
+            ("hld", self.hold_id),
             *(("app", app.id) for app in self.tenant.apps),
             *(("inv", invoice_id) for invoice_id in self.invoice_ids),
         ]
@@ -450,6 +455,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
         )
         MailPreference.objects.create(tenant_id=tenant.id, addresses=[f"more@{tenant.key}.example"])
     statement_id = _statement(tenant)
+    hold_id = _hold(tenant)
     with tenant_scope(tenant.id):
         return World(
             tenant=tenant,
@@ -469,6 +475,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             statement_id=statement_id,
             credit_note_id=CreditNote.objects.values_list("id", flat=True)[0],
             request_id=request_id,
+            hold_id=hold_id,
         )
 
 
@@ -497,6 +504,30 @@ def _statement(tenant: CreatedTenant) -> UUID:
     state = make_statement(statement_id=statement_id, now=clock.now())
     assert state == "ready"
     return statement_id
+
+
+def _hold(tenant: CreatedTenant) -> UUID:
+    """A legal hold, and a file that went before it."""
+    with system_scope(purpose="test"):
+        RemovedFile.objects.create(
+            tenant_id=tenant.id,
+            kind=FileKind.INVOICE,
+            file=uuid4(),
+            document=uuid4(),
+            name=f"{tenant.key}-1999.pdf",
+            sha256=bytes(32),
+            issued_on=date(1999, 3, 1),
+            country="",
+            years=10,
+            retained_until=date(2009, 12, 31),
+            removed_at=clock.now(),
+        )
+        return set_legal_hold(
+            tenant_id=tenant.id,
+            reason=f"case of {tenant.key}",
+            now=clock.now(),
+            actor="test",
+        )
 
 
 def _fapiao(tenant: CreatedTenant, invoice: Invoice) -> UUID:

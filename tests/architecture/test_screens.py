@@ -47,6 +47,7 @@ WITHOUT_GET = {
     "portal:ask_fapiao",
     "portal:monthly_statements",
     "console:mail_invoice",
+    "console:lift_hold",
     "console:run_decision",
 }
 MOST_QUERIES = 20
@@ -102,6 +103,7 @@ def test_an_auditor_changes_nothing() -> None:
         StaffAction.PARTIES_CHANGE,
         StaffAction.INVOICES_MAIL,
         StaffAction.STATEMENTS_MAKE,
+        StaffAction.RETENTION_CHANGE,
         StaffAction.BALANCES_GRANT,
         StaffAction.PLANS_MIGRATE,
         StaffAction.COUPONS_CHANGE,

@@ -48,6 +48,7 @@ FINANCE = {
     "coupons": "/console/coupons/",
     "new-coupon": "/console/coupons/new/",
     "discounts": "/console/tenants/acme/discounts/",
+    "retention": "/console/retention/",
     "statements": "/console/statements/",
     "tenant-statements": "/console/tenants/acme/statements/",
     "no-statements": "/console/tenants/filler-00/statements/",

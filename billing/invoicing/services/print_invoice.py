@@ -24,6 +24,7 @@ from billing.invoicing.issuer import Issuer, issuer_of
 from billing.invoicing.line_taxes import stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
 from billing.parties.domain.party import Recipient
+from billing.retention.queries import is_removed
 from billing.taxes.domain.rules import TaxCode
 from kernel.decimals import plain_text
 from kernel.errors import Conflict, NotFound
@@ -51,7 +52,7 @@ def print_invoice(*, tenant_id: UUID, invoice_id: UUID, language: str = "") -> P
     """The PDF of one of the tenant's invoices; opens its own scopes.
 
     `language` is that of the invoice unless given. Raises NotFound `invoice_not_found`, Conflict
-    `invoice_not_issued` for a draft.
+    `invoice_not_issued` for a draft, `file_removed` where its retention was over.
     """
     return _print(
         partial(tenant_scope, tenant_id),
@@ -88,6 +89,12 @@ def _print(
         stored = _stored(invoice, written_in)
         if stored is not None:
             return stored
+        if is_removed(tenant_id=invoice.tenant_id, document_id=invoice.id):
+            raise Conflict(
+                "file_removed",
+                "The file was removed when the time was over for which it had to be kept.",
+                field="invoice",
+            )
         document = _document(invoice, written_in)
     content = render_invoice(document=document)
     opened = scope()

@@ -1,0 +1,1 @@
+"""Raising rules, holding and letting go, removing what nothing keeps."""
