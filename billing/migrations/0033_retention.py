@@ -149,7 +149,7 @@ DROP FUNCTION billing_guard_retention_rule() CASCADE;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0031_statements"),
+        ("billing", "0032_top_ups"),
         ("tenants", "0004_taxes"),
     ]
 
