@@ -3,6 +3,8 @@
 Sources of the rules: the laws that each names; the years count from the end of the year of issue.
 """
 
+from typing import Any
+
 import django.db.models.deletion
 import kernel.ids
 from django.db import migrations, models
@@ -36,7 +38,7 @@ _RULES = (
 )
 
 
-def _fill(apps, schema_editor):
+def _fill(apps: Any, schema_editor: Any) -> None:
     rule = apps.get_model("billing", "RetentionRule")
     rule.objects.using(schema_editor.connection.alias).bulk_create(
         rule(country=country, kind=kind, years=years, basis=basis)

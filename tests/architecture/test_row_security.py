@@ -29,6 +29,7 @@ PRIVILEGES = {
     "read": {"SELECT"},
     "insert": {"INSERT"},
     "append": {"SELECT", "INSERT"},
+    "keep": {"SELECT", "INSERT", "DELETE"},
     "edit": {"SELECT", "UPDATE"},
     "renew": {"SELECT", "INSERT", "UPDATE"},
     "write": {"SELECT", "INSERT", "UPDATE", "DELETE"},
