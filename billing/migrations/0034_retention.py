@@ -151,7 +151,7 @@ DROP FUNCTION billing_guard_retention_rule() CASCADE;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0032_top_ups"),
+        ("billing", "0033_invoice_requests"),
         ("tenants", "0004_taxes"),
     ]
 
