@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connections
 
 from billing.fapiao.amounts import invoice_amounts
-from billing.invoicing.charges.domain import ChargeState
+from billing.invoicing.charges.domain import NOT_BILLED, ChargeState
 from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.models import Charge, Invoice, InvoiceLine, Seller
@@ -503,6 +503,49 @@ def test_a_true_up_bills_what_is_missing_and_tells_of_what() -> None:
     third = issued(tenant.id, line, kind=InvoiceKind.TRUE_UP, reference="march 3", at=DUE)
     assert third.total_minor == 900
     assert_sound()
+
+
+MARCH: dict[str, Any] = {
+    "description": "March", "commitment": "300",
+    "starts_on": "2026-03-01", "ends_on": "2026-04-01",
+}  # fmt: skip
+
+
+def test_a_true_up_waits_for_what_is_still_to_be_issued_of_its_days() -> None:
+    a_plan()
+    tenant = a_tenant()
+    a_subscription(tenant)
+    some_usage(tenant, {date(2026, 3, 5): 35})
+    trued_up = a_charge(
+        tenant.id, MARCH, kind=InvoiceKind.TRUE_UP, reference="march", issue_on=date(2026, 4, 1)
+    )
+
+    # March's usage is a draft until its grace ends on the 2nd.
+    call_command("bill", "--at", "2026-04-01T12:00:00+08:00", "--finalize")
+    with system_scope(purpose="test"):
+        charge = Charge.objects.get(id=trued_up)
+    assert (charge.state, charge.fault_code) == (ChargeState.DRAFT, NOT_BILLED)
+
+    call_command("bill", "--at", "2026-04-02T00:00:00+08:00", "--finalize")
+    with system_scope(purpose="test"):
+        charge = Charge.objects.select_related("invoice").get(id=trued_up)
+    # 300 less 199 and 15.00.
+    assert charge.invoice is not None
+    assert (charge.fault_code, charge.invoice.total_minor) == ("", 8600)
+
+
+def test_two_true_ups_of_one_run_count_each_other() -> None:
+    tenant = a_tenant()
+    for reference in ("march", "march again"):
+        a_charge(
+            tenant.id,
+            MARCH,
+            kind=InvoiceKind.TRUE_UP,
+            reference=reference,
+            issue_on=date(2026, 4, 1),
+        )
+    done = issue_due_charges(at=DUE)
+    assert (done.seen, done.issued, done.totals) == (2, 1, {"CNY": 30000})
 
 
 def test_a_true_up_counts_one_tenant_one_currency_and_its_days() -> None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -79,3 +80,36 @@ def counted_documents(asked: Sequence[Committed]) -> list[tuple[Counted, ...]]:
             currency = asked[place - 1].currency
             found[place - 1].append(Counted(number=number, net=Money(minor, currency)))
     return [tuple(found[place]) for place in range(len(asked))]
+
+
+def not_billed_yet(asked: Sequence[Committed], *, at: datetime) -> set[int]:
+    """The places of commitments of whose days something that was due by `at` is not issued: a draft waits for
+    its grace, or a subscription is left aside. In the caller's scope."""
+    if not asked:
+        return set()
+    with cursor() as db:
+        db.execute(
+            """
+            SELECT a.place
+              FROM unnest(%(tenants)s::uuid[], %(currencies)s::text[], %(firsts)s::timestamptz[],
+                          %(ends)s::timestamptz[])
+                       WITH ORDINALITY AS a(tenant_id, currency, first_at, end_at, place)
+             WHERE EXISTS (
+                   SELECT FROM billing_invoice i
+                     JOIN billing_invoiceline l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+                      AND l.period_starts_at >= a.first_at AND l.period_starts_at < a.end_at
+                    WHERE i.tenant_id = a.tenant_id AND i.currency = a.currency AND i.status = 'draft')
+                OR EXISTS (
+                   SELECT FROM billing_subscription s
+                    WHERE s.tenant_id = a.tenant_id
+                      AND s.next_boundary_at <= least(a.end_at, %(at)s))
+            """,
+            {
+                "tenants": plain_array(each.tenant_id for each in asked),
+                "currencies": text_array(each.currency for each in asked),
+                "firsts": plain_array(each.period.starts_at.isoformat() for each in asked),
+                "ends": plain_array(each.period.ends_at.isoformat() for each in asked),
+                "at": at,
+            },
+        )
+        return {place - 1 for (place,) in db.fetchall()}

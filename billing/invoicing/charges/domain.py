@@ -36,6 +36,10 @@ _LANGUAGES: Final = ("en", "zh-hans")
 _MOST_PERCENT: Final = Decimal(100)
 
 
+NOT_BILLED: Final = "commitment_not_billed"
+"""Told of a true-up that waits for what is still to be issued of its days; nothing is wrong with it."""
+
+
 class ChargeState(StrEnum):
     DRAFT = "draft"
     """It can be changed, and waits for its date or for somebody who issues it."""

@@ -1,10 +1,15 @@
 """The drafts of stored charges: their taxes and commitments as they stand, a few statements for many."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-from billing.invoicing.charges.commitments import Committed, counted_documents
+from billing.invoicing.charges.commitments import (
+    Committed,
+    counted_documents,
+    not_billed_yet,
+)
 from billing.invoicing.charges.domain import ChargeLine, Counted, draft_charge, read_lines
 from billing.invoicing.contracts import SELLER, load_taxing
 from billing.invoicing.domain import InvoiceKind
@@ -57,11 +62,32 @@ def lines_of(charge: Charge) -> tuple[ChargeLine, ...]:
     return read_lines(charge.lines, kind=InvoiceKind(charge.kind), currency=charge.currency)
 
 
+def waiting_for_usage(charges: Sequence[Charge], *, at: datetime) -> set[UUID]:
+    """Those with a commitment of whose days something is still to be issued; billed now, it would be asked
+    for twice. In the caller's scope."""
+    lines: dict[UUID, Sequence[ChargeLine]] = {}
+    for each in charges:
+        with suppress(DomainError):
+            lines[each.id] = lines_of(each)
+    asked = _committed(charges, lines)
+    places = not_billed_yet([committed for _, committed in asked], at=at)
+    return {asked[place][0][0] for place in places}
+
+
 def _counted(
     charges: Sequence[Charge], lines: dict[UUID, Sequence[ChargeLine]]
 ) -> dict[tuple[UUID, int], tuple[Counted, ...]]:
     """What counts for each line with a commitment, by charge and place."""
-    asked = [
+    asked = _committed(charges, lines)
+    found = counted_documents([committed for _, committed in asked])
+    return {key: documents for (key, _), documents in zip(asked, found, strict=True)}
+
+
+def _committed(
+    charges: Sequence[Charge], lines: dict[UUID, Sequence[ChargeLine]]
+) -> list[tuple[tuple[UUID, int], Committed]]:
+    """The commitments, by charge and place of the line."""
+    return [
         (
             (each.id, place),
             Committed(
@@ -76,5 +102,3 @@ def _counted(
         for place, line in enumerate(lines.get(each.id, ()))
         if line.commitment is not None and line.starts_on is not None and line.ends_on is not None
     ]
-    found = counted_documents([committed for _, committed in asked])
-    return {key: documents for (key, _), documents in zip(asked, found, strict=True)}

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing.invoicing.charges.domain import ChargeState
+from billing.invoicing.charges.domain import NOT_BILLED, ChargeState
 from billing.invoicing.domain import HALTED, InvoiceStatus, RunState
 from billing.invoicing.models import BillingRun, Charge, Invoice
 from billing.invoicing.parking import Parked
@@ -114,7 +114,7 @@ def due_drafts(run: BillingRun) -> QuerySet[Invoice]:
 def parked_tenants(run: BillingRun) -> list[Parked]:
     """Those of the run's tenants that are left aside by now."""
     subscriptions = Subscription.objects.exclude(parked_code="").filter(**tenants_of(run))
-    charges = Charge.objects.exclude(fault_code="").filter(
+    charges = Charge.objects.exclude(fault_code__in=["", NOT_BILLED]).filter(
         state=ChargeState.DRAFT, **tenants_of(run)
     )
     found = [

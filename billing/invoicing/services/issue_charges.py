@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from billing.invoicing.charges.domain import ChargeState
-from billing.invoicing.charges.drafts import drafts_of
+from billing.invoicing.charges.domain import NOT_BILLED, ChargeState
+from billing.invoicing.charges.drafts import drafts_of, waiting_for_usage
 from billing.invoicing.contracts import SELLER
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import Draft
@@ -51,7 +51,8 @@ def issue_due_charges(
 
     A few statements whatever their number. A charge and its invoice are concluded by one transaction
     that holds the charge: killed anywhere and run again, and however many run at once, each is billed
-    once. One that can't be billed keeps the reason and is tried again by the next run.
+    once. One that can't be billed keeps the reason and is tried again by the next run, and so is a true-up as long
+    as something of its days is not issued.
     `count` is called last in the transaction.
     """
     with system_scope(purpose="issue charges"):
@@ -66,24 +67,55 @@ def issue_due_charges(
         if not charges:
             return done
         done.last = (charges[-1].issue_at or at, charges[-1].id)
-        drafts = drafts_of(charges, at=at)
-        ready: list[_Ready] = []
+        waiting = waiting_for_usage(charges, at=at)
         for charge in charges:
-            draft = drafts[charge.id]
-            if isinstance(draft, DomainError):
-                _keep_fault(charge, draft, done)
-            else:
-                ready.append(_ready(charge, draft, at=at))
-        complete: list[_Ready] = []
-        for each, refused in zip(ready, _refusals(ready, at=at), strict=True):
-            if refused is not None:
-                _keep_fault(each.charge, refused, done)
-            else:
-                complete.append(each)
-                done.totals[each.draft.currency] += each.draft.total.minor
-        done.issued = _issue(complete, at=at, actor="billing_run")
+            if charge.id in waiting:
+                _let_wait(charge)
+        for wave in _waves([each for each in charges if each.id not in waiting]):
+            _issue_wave(wave, done, at=at)
         count(done)
         return done
+
+
+def _issue_wave(charges: Sequence[Charge], done: IssuedCharges, *, at: datetime) -> None:
+    drafts = drafts_of(charges, at=at)
+    ready: list[_Ready] = []
+    for charge in charges:
+        draft = drafts[charge.id]
+        if isinstance(draft, DomainError):
+            _keep_fault(charge, draft, done)
+        else:
+            ready.append(_ready(charge, draft, at=at))
+    complete: list[_Ready] = []
+    for each, refused in zip(ready, _refusals(ready, at=at), strict=True):
+        if refused is not None:
+            _keep_fault(each.charge, refused, done)
+        else:
+            complete.append(each)
+            done.totals[each.draft.currency] += each.draft.total.minor
+    done.issued += _issue(complete, at=at, actor="billing_run")
+
+
+def _waves(charges: Sequence[Charge]) -> list[list[Charge]]:
+    """What may be billed together: of a tenant's true-ups one after the other, since the next one counts
+    what the one before it billed."""
+    waves: list[list[Charge]] = []
+    seen: dict[UUID, int] = defaultdict(int)
+    for charge in charges:
+        place = 0
+        if charge.kind == InvoiceKind.TRUE_UP:
+            place = seen[charge.tenant_id]
+            seen[charge.tenant_id] += 1
+        while len(waves) <= place:
+            waves.append([])
+        waves[place].append(charge)
+    return waves
+
+
+def _let_wait(charge: Charge) -> None:
+    charge.fault_code = NOT_BILLED
+    charge.fault_detail = "Something of the days of the commitment is not issued yet; the first run after it bills this."
+    charge.save(update_fields=["fault_code", "fault_detail"])
 
 
 def issue_charge(*, tenant_id: UUID, charge_id: UUID, now: datetime, actor: str) -> UUID | None:
