@@ -122,6 +122,10 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "unknown_scope": _("These keys are not known: %(keys)s."),
     "currency_not_chargeable": _("This currency cannot be charged to a card."),
     "invalid_bank_reference": _("Give the reference of the bank statement, up to 140 characters."),
+    "einvoice_breaks_rules": _(
+        "This document can't be written in the form of EN 16931: it would break %(rules)s."
+    ),
+    "invoice_fields_missing": _("The document would lack what the law wants on it: %(fields)s."),
     "invoice_not_issued": _("This invoice is a draft; it can be printed when it is issued."),
     "invoice_not_open": _("Nothing of this invoice is left to pay."),
     "not_a_decimal": _("Write a number such as 1234.50, without thousands separators."),

@@ -24,7 +24,7 @@ _NOTHING = BillingProfile()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unissued:
-    """What must be known of a document. `rate` is that of the invoice which it corrects, if it has one."""
+    """What must be known of a document. `taxes` are those of lines that may bear one, `rate` is that of the invoice which it corrects, if it has one."""
 
     tenant: Tenant
     seller: str

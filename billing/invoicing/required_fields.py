@@ -104,7 +104,7 @@ def refusal(missing: Sequence[MissingField]) -> Conflict:
         CODE,
         f"The invoice would lack what the law wants on it: {fields}; give that and run billing again.",
         field=missing[0].path,
-        params={"fields": [each.path for each in missing]},
+        params={"fields": ", ".join(each.path for each in missing)},
     )
 
 

@@ -71,9 +71,9 @@ def address(path: str, world: World) -> str:
     """The path with the world's ids in it."""
     ids = {
         "{invoice_id}": public_id("inv", world.invoice_ids[0]),
+        "{credit_note_id}": public_id("crn", world.credit_note_id),
         "{key_id}": public_id("key", world.key_id),
         "{subscription_id}": public_id("sub", world.subscription_id),
-        "{credit_note_id}": public_id("crn", world.credit_note_id),
         "{change_id}": public_id("chg", world.change_id),
         "{statement_id}": public_id("stm", world.statement_id),
         "{file_name}": "details.xlsx",

@@ -178,6 +178,15 @@ def test_methods_that_an_address_does_not_have(method: str, path: str, alpha: Wo
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
 
 
+def test_what_is_issued_is_neither_deleted_nor_voided() -> None:
+    """It is corrected by credit notes alone (item 116)."""
+    documents = [
+        each for each in OPERATIONS if "/invoices" in each[1] or "/credit-notes" in each[1]
+    ]
+    assert {method for method, _ in documents} == {"GET"}
+    assert not [path for _, path in OPERATIONS if "void" in path]
+
+
 @pytest.mark.parametrize(("path", "model"), [("/apps", "tenants.App"), ("/keys", "tenants.ApiKey")])
 def test_only_declared_fields_can_be_written(path: str, model: str, alpha: World) -> None:
     """Mass assignment (item 87): every other column of the table is refused by name."""

@@ -66,11 +66,11 @@ def names_in_api(world: World) -> dict[str, str]:
     """What the variable parts of the API's addresses may be."""
     return {
         "invoice_id": public_id("inv", world.invoice_ids[0]),
+        "credit_note_id": public_id("crn", world.credit_note_id),
         "key_id": public_id("key", world.key_id),
         "subscription_id": public_id("sub", world.subscription_id),
         "change_id": public_id("chg", world.change_id),
         "statement_id": public_id("stm", world.statement_id),
-        "credit_note_id": public_id("crn", world.credit_note_id),
         "plan_key": "standard",
         "path": f"tenants/{world.key}",
         "file_name": "statement.pdf",
@@ -87,6 +87,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "version": "1",
         "subscription_id": str(world.subscription_id),
         "invoice_id": str(world.invoice_ids[0]),
+        "credit_note_id": str(world.credit_note_id),
         "key_id": str(world.key_id),
         "member_id": str(world.member_id),
         "attempt_id": str(world.attempt_id),

@@ -31,6 +31,7 @@ from billing.invoicing.services.agree_discount import AgreedDiscount, agree_disc
 from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.ask_of_invoice import request_credit
 from billing.invoicing.services.credit_invoice import credit_invoice
+from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.invoicing.services.write_charge import AskedCharge, ask_charge
@@ -69,6 +70,7 @@ from tenants.scope import system_scope, tenant_scope
 from tenants.services.api_keys import create_api_key
 from tenants.services.create_tenant import CreatedTenant
 from tenants.services.people import NewPerson, add_member, create_staff
+from tenants.services.set_tax import TaxStanding, set_tax
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
 from work.connections import OWNER
 
@@ -92,10 +94,10 @@ class World:
     payment_id: UUID
     attempt_id: UUID
     fapiao_id: UUID
+    credit_note_id: UUID
     mail_id: UUID
     charge_id: UUID
     statement_id: UUID
-    credit_note_id: UUID
     request_id: UUID
     hold_id: UUID
 
@@ -115,10 +117,10 @@ class World:
             ("pay", self.payment_id),
             ("att", self.attempt_id),
             ("fap", self.fapiao_id),
+            ("crn", self.credit_note_id),
             ("mail", self.mail_id),
             ("chr", self.charge_id),
             ("stm", self.statement_id),
-            ("crn", self.credit_note_id),
             ("req", self.request_id),
             ("hld", self.hold_id),
             *(("app", app.id) for app in self.tenant.apps),
@@ -141,6 +143,20 @@ def two_worlds() -> tuple[World, World]:
     """Tenants `alpha` and `bravo`, billed for two months and with one payment each."""
     a_plan()
     tenants = [a_tenant(key, apps=(f"{key}-chat", f"{key}-push")) for key in ("alpha", "bravo")]
+    with system_scope(purpose="test"):
+        # An electronic invoice must tell where its parties are.
+        describe_seller(
+            changes={"country": "CN", "tax_id": "91350100M000100Y43"},
+            now=clock.now(),
+            actor="test",
+        )
+        for tenant in tenants:
+            set_tax(
+                tenant_key=tenant.key,
+                standing=TaxStanding(country="CN"),
+                now=clock.now(),
+                actor="test",
+            )
     for tenant in tenants:
         a_subscription(tenant)
         some_usage(tenant, {date(2026, 3, 5): 35, date(2026, 4, 7): 12})
@@ -470,10 +486,10 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             payment_id=Payment.objects.values_list("id", flat=True)[0],
             attempt_id=attempt.id,
             fapiao_id=fapiao_id,
+            credit_note_id=CreditNote.objects.values_list("id", flat=True)[0],
             mail_id=mail.id,
             charge_id=charge_id,
             statement_id=statement_id,
-            credit_note_id=CreditNote.objects.values_list("id", flat=True)[0],
             request_id=request_id,
             hold_id=hold_id,
         )

@@ -15,6 +15,7 @@ from django.urls import URLPattern, reverse
 import console.urls
 import portal.urls
 from billing.invoicing.models import BillingRun, Invoice
+from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.run_billing import create_run, execute_run
 from config import messages
 from kernel import clock
@@ -30,6 +31,7 @@ from tenants.permissions import (
     staff_may,
 )
 from tenants.scope import system_scope
+from tenants.services.set_tax import TaxStanding, set_tax
 from tests.factories import a_plan, a_subscription, a_tenant, some_usage
 from ui import errors
 from work.connections import DEFAULT, JOBS
@@ -158,6 +160,18 @@ class Pages:
                     user=User.objects.create_user(f"{member_role}@acme.test", "x"),
                     role=member_role,
                 )
+            # An electronic invoice must tell where its parties are.
+            describe_seller(
+                changes={"country": "CN", "tax_id": "91350100M000100Y43"},
+                now=clock.now(),
+                actor="test",
+            )
+            set_tax(
+                tenant_key=acme.key,
+                standing=TaxStanding(country="CN"),
+                now=clock.now(),
+                actor="test",
+            )
             run_id = create_run(at=clock.now(), finalize=True, requested_by="", now=clock.now())
         execute_run(run_id=run_id, clock=clock.now)
         with system_scope(purpose="test"):

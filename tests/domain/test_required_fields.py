@@ -176,7 +176,7 @@ def test_the_refusal_names_each_field_and_where_it_is_mended() -> None:
     refused = refusal(found)
     assert (refused.code, refused.params["fields"]) == (
         "invoice_fields_missing",
-        ["buyer.tax_id", "seller.address"],
+        "buyer.tax_id, seller.address",
     )
     for said in ("buyer.tax_id (in the tenant's tax standing)", "seller.address (in the seller's"):
         assert said in refused.message

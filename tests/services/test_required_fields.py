@@ -11,12 +11,15 @@ from django.core.management import call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from billing.einvoices.services.export_ubl import export_invoice
 from billing.exchange.models import ExchangeRate
 from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import BillingRun, CreditNote, Invoice
 from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
+from billing.invoicing.services.issue_charges import carry_out_issue
+from billing.invoicing.services.request_top_up import request_top_up
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.parties.services.set_billing_profile import set_billing_profile
 from billing.subscriptions.models import Subscription
@@ -205,6 +208,26 @@ def test_a_credit_note_that_lacks_a_field_is_refused() -> None:
             actor="test",
         )
     assert refused.value.code == "invoice_fields_missing"
+
+
+def test_prepaid_money_needs_no_tax() -> None:
+    """Article 30b: it bears none before it is used."""
+    a_seller()
+    tenant = a_buyer("acme", standing=TaxStanding(country="DE"))
+    an_address(tenant)
+    with tenant_scope(tenant.id):
+        charge_id = request_top_up(
+            tenant_id=tenant.id,
+            amount=Money.of("100", "EUR"),
+            reference="PO 1",
+            now=clock.now(),
+            actor="test",
+        )
+    invoice_id = carry_out_issue(tenant_id=tenant.id, charge_id=charge_id, now=clock.now())
+    (issued,) = invoices(tenant, id=str(invoice_id))
+    assert issued.number is not None
+    with tenant_scope(tenant.id):
+        export_invoice(invoice_id=issued.id, tenant_id=tenant.id)
 
 
 def test_sellers_elsewhere_are_asked_for_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,10 @@ from django.core.management import call_command
 from django.db import IntegrityError, connections
 from pypdf import PdfReader
 
+from billing.invoicing.domain import credit_note_prefix
 from billing.invoicing.listings import invoice_detail
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import Invoice, NumberSeries
+from billing.invoicing.services.issue_documents import next_numbers
 from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
 from kernel import clock
@@ -55,6 +58,10 @@ def test_what_is_given_is_changed_and_the_rest_stays() -> None:
         ("--country", "China"),
         ("--number-prefix", "inv 1"),
         ("--number-prefix", ""),
+        ("--number-prefix", "INV1234567"),
+        ("--country", "DE", "--tax-id", "136695976"),
+        ("--iban", "DE89370400440532013001"),
+        ("--bic", "COBA"),
     ],
 )
 def test_what_an_invoice_can_not_carry_is_refused(arguments: tuple[str, ...]) -> None:
@@ -63,6 +70,25 @@ def test_what_an_invoice_can_not_carry_is_refused(arguments: tuple[str, ...]) ->
     assert refused.value.code == "invalid_seller"
     assert isinstance(refused.value.__cause__, Invalid)
     assert set_seller()["name"] == "Your company"
+
+
+def test_numbers_of_the_longest_prefix_are_short_and_each_series_counts_for_itself() -> None:
+    """At most 30 characters of capitals, digits and dashes, also after a hundred million documents a year."""
+    prefix = set_seller("--number-prefix", "ACME-2-DE")["number_prefix"]
+    notes = credit_note_prefix(prefix)
+    series = [("default", each, 2026) for each in (prefix, notes, prefix, notes)]
+    with system_scope(purpose="test"):
+        numbers = next_numbers(series)
+        NumberSeries.objects.update(last=10**8)
+        numbers += next_numbers(series[1:2])
+    assert numbers == [
+        "ACME-2-DE-2026-000001",
+        "ACME-2-DE-CN-2026-000001",
+        "ACME-2-DE-2026-000002",
+        "ACME-2-DE-CN-2026-000002",
+        "ACME-2-DE-CN-2026-100000001",
+    ]
+    assert all(re.fullmatch(r"[A-Z0-9-]{1,30}", number) for number in numbers)
 
 
 def test_an_issued_invoice_keeps_the_seller_as_it_stood() -> None:

@@ -182,7 +182,9 @@ def _unissued(note: NewCreditNote, tax: Money) -> Unissued:
         tenant=note.tenant,
         seller=note.seller,
         timezone=note.timezone,
-        taxes=[line.tax_terms for line in note.lines],
+        taxes=[]
+        if note.invoice is not None and note.invoice.kind == InvoiceKind.TOP_UP
+        else [line.tax_terms for line in note.lines],
         tax=tax,
         rate=None if told is None else NationalTax.read(told).rate,
     )

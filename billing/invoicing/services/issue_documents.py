@@ -43,7 +43,8 @@ class Issuable:
             tenant=self.invoice.tenant,
             seller=self.invoice.seller_id,
             timezone=self.invoice.timezone,
-            taxes=[line.tax for line in self.draft.lines],
+            # Prepaid money bears none before it is used (article 30b of Directive 2006/112/EC).
+            taxes=[line.tax for line in self.draft.lines if line.line.kind is not LineKind.TOP_UP],
             tax=self.draft.settlement.tax_total,
         )
 

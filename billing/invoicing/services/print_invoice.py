@@ -10,9 +10,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from billing.catalog.queries import terms_of
 from billing.exchange.domain import NationalTax
-from billing.invoicing.charges.domain import text_in
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
 from billing.invoicing.documents.content import PDF, TaxLine
 from billing.invoicing.documents.formats import country_name, date_text, money_text
@@ -21,6 +19,7 @@ from billing.invoicing.documents.transfer_code import transfer_for
 from billing.invoicing.documents.words import document_language, words_of
 from billing.invoicing.documents.working import working_text
 from billing.invoicing.issuer import Issuer, issuer_of
+from billing.invoicing.line_names import line_name
 from billing.invoicing.line_taxes import stored_tax, tax_sums
 from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
 from billing.parties.domain.party import Recipient
@@ -287,7 +286,7 @@ def _taxes(lines: Sequence[InvoiceLine], *, currency: str, language: str) -> Seq
 
 def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) -> DocumentLine:
     return DocumentLine(
-        description=_description(line, language=language),
+        description=line_name(line, language=language),
         detail=line.app_key,
         working=working_text(kind=line.kind, explanation=line.explanation, language=language),
         quantity=line.quantity,
@@ -297,11 +296,3 @@ def _line(line: InvoiceLine, *, currency: str, zone: ZoneInfo, language: str) ->
         first_day=local_day(line.period_starts_at, zone),
         last_day=local_day(line.period_ends_at - timedelta(microseconds=1), zone),
     )
-
-
-def _description(line: InvoiceLine, *, language: str) -> str:
-    version = line.plan_version
-    if version is None:
-        return text_in(line.explanation["by_hand"]["description"], language)
-    plan = terms_of(version_id=version.id, document=version.document).name(language)
-    return f"{plan} · {line.key}" if line.key else plan
