@@ -15,8 +15,9 @@ from billing.einvoices.domain.rules import broken_rules
 from billing.einvoices.queries import issued_invoice
 from billing.einvoices.services.export_ubl import UblFile, export_credit_note, export_invoice
 from billing.invoicing.credit_note_listing import notes_of_invoice
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import Invoice
-from billing.invoicing.services.credit_invoice import LineCredit, credit_invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from kernel import clock
 from kernel.errors import Conflict, NotFound
 from kernel.ids import new_id, public_id
