@@ -98,6 +98,30 @@ def test_an_exempt_tenant_bears_none(tmp_path: Path) -> None:
     assert (invoice["tax_total"], invoice["taxes"][0]["code"]) == ("0.00", "exempt")
 
 
+def test_the_same_product_before_and_after_the_turn_of_the_year(tmp_path: Path) -> None:
+    """Messages went from 6 to 9 percent on 1 January 2026: December's and January's usage differ."""
+    plan = a_plan("pro", SMS, tax_category="sms")
+    story = taxed(
+        at("2025-12-01T00:00", "create_tenant", tenant="acme", apps=["chat"], country="CN"),
+        at("2025-12-01T00:00", "subscribe", tenant="acme", plan="pro", anchor="calendar"),
+        at("02-02", "advance"),
+        plans=[plan],
+    )
+    story["taxes"] = [
+        {
+            "jurisdiction": "CN",
+            "category": "sms",
+            "percent": "6",
+            "valid_from": "2014-06-01",
+            "valid_to": "2026-01-01",
+        },
+        {"jurisdiction": "CN", "category": "sms", "percent": "9", "valid_from": "2026-01-01"},
+    ]
+    december, january = played(story, tmp_path)["invoices"]
+    assert taxes(december) == [("6", "100.00", "6.00")]
+    assert taxes(january) == [("9", "100.00", "9.00")]
+
+
 def test_a_period_that_spans_a_change_is_split_by_days(tmp_path: Path) -> None:
     """March has 16 days at 6 % and 15 at 9 %: of 100.00 51.61 and 48.39."""
     plan = a_plan("pro", {**SMS, "tax_category": "sms"})

@@ -2,6 +2,8 @@
 
 import csv
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,7 +17,8 @@ from billing.invoicing.crediting import LineCredit
 from billing.invoicing.models import Invoice
 from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
-from billing.ledger.domain import BalanceKind
+from billing.ledger.domain import Account, BalanceKind
+from billing.ledger.exports import beancount_name
 from billing.ledger.services.recognize_revenue import recognize_revenue
 from billing.ledger.statements import account_statement, statement_count, trial_balance
 from billing.payments.services.grant_balance import grant_balance
@@ -159,6 +162,37 @@ def test_the_beancount_file_opens_its_accounts_and_balances(tmp_path: Path) -> N
     assert len(sums) == 9
     assert set(sums) == {Decimal(0)}
     assert "Liabilities:DeferredRevenue" in opened
+
+
+def bean_check(file: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "bean-check"), "--no-cache", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_beancounts_own_program_takes_the_file_and_finds_the_same_balances(tmp_path: Path) -> None:
+    file = tmp_path / "journal.beancount"
+    exported(tmp_path, "beancount")
+    told = balances(at("2026-04-01T00:00"))
+    # A balance directive is checked at the beginning of its day.
+    file.write_text(
+        file.read_text(encoding="utf-8")
+        + "".join(
+            f"2026-04-01 balance {beancount_name(Account(account))} {amount} CNY\n"
+            for account, amount in told.items()
+        ),
+        encoding="utf-8",
+    )
+    checked = bean_check(file)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    assert len(told) >= 3
+    # It does find what is wrong: one entry that is one cent more.
+    wrong = re.sub(r" 199\.00 CNY", " 199.01 CNY", file.read_text(encoding="utf-8"), count=1)
+    file.write_text(wrong, encoding="utf-8")
+    assert bean_check(file).returncode == 1
 
 
 def test_the_days_of_an_export_are_in_order() -> None:
