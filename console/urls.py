@@ -138,6 +138,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fapiao/", fapiao.fapiao_list, name="fapiao"),
     path("fapiao/<uuid:fapiao_id>/red", fapiao.ask_red, name="ask_red_fapiao"),
     path("fapiao/<uuid:fapiao_id>/xml", fapiao.xml, name="fapiao_xml"),
+    path("fapiao/<uuid:fapiao_id>/pdf", fapiao.pdf, name="fapiao_pdf"),
     path("late-usage/", late_usage.late_usage, name="late_usage"),
     path("late-usage/<uuid:subscription_id>/", late_usage.policy, name="late_usage_policy"),
     path("ledger/", ledger.ledger, name="ledger"),

@@ -27,7 +27,7 @@ from tenants.permissions import MemberAction
 from tenants.queries import tenant_profile_by_id
 from ui import words
 from ui.errors import message_of
-from ui.exports import xml_response
+from ui.exports import pdf_response, xml_response
 from ui.fapiao import fapiao_columns
 from ui.tables import ListState, Table
 
@@ -131,6 +131,15 @@ def xml(request: HttpRequest, here: Here, fapiao_id: UUID) -> HttpResponse:
     return xml_response(name=f"fapiao-{number}.xml", content=content)
 
 
+@member_page(action=MemberAction.INVOICES_VIEW)
+def pdf(request: HttpRequest, here: Here, fapiao_id: UUID) -> HttpResponse:
+    """The same to be read, where the platform gave one."""
+    number, content = fapiao_file(
+        fapiao_id=fapiao_id, tenant_id=here.tenant_id, media_type="application/pdf"
+    )
+    return pdf_response(name=f"fapiao-{number}.pdf", content=content)
+
+
 def _as_registered(here: Here) -> dict[str, str]:
     """Most organisations are invoiced under the name under which their fapiao are issued."""
     profile = tenant_profile_by_id(tenant_id=here.tenant_id)
@@ -154,6 +163,7 @@ def _page(request: HttpRequest, here: Here, *, form: BuyerForm, status: int = 20
                 zone=zone,
                 invoice_url=lambda each: reverse("portal:invoice", args=[here.tenant_key, each]),
                 file_url=lambda each: reverse("portal:fapiao_xml", args=[here.tenant_key, each]),
+                paper_url=lambda each: reverse("portal:fapiao_pdf", args=[here.tenant_key, each]),
             ),
             rows=found.rows,
             total=found.total,

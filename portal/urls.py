@@ -69,6 +69,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("<str:tenant_key>/fapiao/", fapiao.fapiao_list, name="fapiao"),
     path("<str:tenant_key>/fapiao/<uuid:fapiao_id>/xml", fapiao.xml, name="fapiao_xml"),
+    path("<str:tenant_key>/fapiao/<uuid:fapiao_id>/pdf", fapiao.pdf, name="fapiao_pdf"),
     path("<str:tenant_key>/invoice-mail/", mail.recipients, name="mail"),
     path("<str:tenant_key>/statements/", statements.statement_list, name="statements"),
     path("<str:tenant_key>/statements/monthly", statements.set_monthly, name="monthly_statements"),

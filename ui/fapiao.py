@@ -43,6 +43,8 @@ class FapiaoRow(Protocol):
     def failure(self) -> str: ...
     @property
     def has_file(self) -> bool: ...
+    @property
+    def has_paper(self) -> bool: ...
 
 
 def fapiao_columns(
@@ -50,6 +52,7 @@ def fapiao_columns(
     zone: str,
     invoice_url: Callable[[UUID], str],
     file_url: Callable[[UUID], str],
+    paper_url: Callable[[UUID], str],
     before: tuple[Column[Any], ...] = (),
 ) -> tuple[Column[Any], ...]:
     """The columns; `before` stand between the number and the rest."""
@@ -64,6 +67,14 @@ def fapiao_columns(
 
     return (
         Column(key="number", label=_("Fapiao number"), value=number),
+        Column(
+            key="paper",
+            label=_("To read"),
+            value=lambda row: (
+                Link(text=f"{row.number}.pdf", url=paper_url(row.id)) if row.has_paper else None
+            ),
+            minor=True,
+        ),
         *before,
         Column(
             key="invoice",

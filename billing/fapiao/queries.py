@@ -17,7 +17,8 @@ from work.connections import cursor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FapiaoRow:
-    """One request. `number` and `issued_on` are there once it is issued, `failure` where it failed."""
+    """One request. `number` and `issued_on` are there once it is issued, `failure` where it failed; `has_file` is of
+    the XML, `has_paper` of the PDF."""
 
     id: UUID
     tenant_key: str
@@ -37,6 +38,7 @@ class FapiaoRow:
     requested_at: datetime
     failure: str
     has_file: bool
+    has_paper: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +95,18 @@ def fapiao_rows(
         found = found.filter(state=state)
     rows = (
         found.select_related("tenant", "invoice")
-        .annotate(
-            has_file=Exists(
-                FapiaoFile.objects.filter(tenant_id=OuterRef("tenant_id"), fapiao_id=OuterRef("id"))
-            )
-        )
+        .annotate(has_file=_has("application/xml"), has_paper=_has("application/pdf"))
         .order_by("-requested_at", "-id")[offset : offset + limit]
     )
     return FapiaoPage(rows=[_row(row) for row in rows], total=found.count())
+
+
+def _has(media_type: str) -> Exists:
+    return Exists(
+        FapiaoFile.objects.filter(
+            tenant_id=OuterRef("tenant_id"), fapiao_id=OuterRef("id"), media_type=media_type
+        )
+    )
 
 
 def open_credit_notes(*, limit: int = 100) -> list[OpenNote]:
@@ -196,4 +202,5 @@ def _row(row: Fapiao) -> FapiaoRow:
         requested_at=row.requested_at,
         failure=f"{row.failure_code}: {row.failure_detail}" if row.failure_code else "",
         has_file=row.has_file,  # type: ignore[attr-defined]  # annotated
+        has_paper=row.has_paper,  # type: ignore[attr-defined]  # annotated
     )

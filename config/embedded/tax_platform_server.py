@@ -14,10 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from aiohttp import web
+
+from billing.invoicing.documents.typesetting import typeset
+
+_SPECIMEN: Final = Path(__file__).with_name("specimen.typ")
 
 
 @dataclass(kw_only=True)
@@ -73,10 +77,11 @@ class Platform:
             "issued_on": known["issued_on"],
             "confirmation": confirmation,
             "files": [
-                {
-                    "media_type": "application/xml",
-                    "content": base64.b64encode(_xml(known)).decode("ascii"),
-                }
+                {"media_type": media_type, "content": base64.b64encode(content).decode("ascii")}
+                for media_type, content in (
+                    ("application/xml", _xml(known)),
+                    ("application/pdf", _pdf(known)),
+                )
             ],
         }
 
@@ -95,6 +100,47 @@ def _xml(known: Mapping[str, Any]) -> bytes:
     ):
         ElementTree.SubElement(root, name).text = text
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _pdf(known: Mapping[str, Any]) -> bytes:
+    """The same bytes each time, since the date is that of the issue."""
+    document = known["document"]
+    is_special, sign = document["kind"] == "special", "-" if known["color"] == "red" else ""
+    content = typeset(
+        layout=_SPECIMEN,
+        data={
+            "title": "电子发票（增值税专用发票）" if is_special else "电子发票（普通发票）",
+            "number": known["number"],
+            "is_red": known["color"] == "red",
+            "seller": document["seller"],
+            "facts": [
+                ("发票号码", known["number"]),
+                ("开票日期", known["issued_on"]),
+                ("备注", document["remark"]),
+                ("购买方", document["buyer"]["name"]),
+                ("购买方税号", document["buyer"]["tax_id"]),
+                ("被红冲发票号码", document["of_number"]),
+                ("销售方", document["seller"]["name"]),
+                ("销售方税号", document["seller"]["tax_id"]),
+                ("", ""),
+            ],
+            "lines": [
+                {
+                    "name": line["name"],
+                    "unit": line["unit"],
+                    "net": sign + line["net"],
+                    "rate": f"{line['rate_percent']}%",
+                    "tax": sign + line["tax"],
+                }
+                for line in document["lines"]
+            ],
+            "total": sign + document["total"],
+        },
+        dated=datetime.fromtimestamp(known["at"], tz=UTC),
+    )
+    if not isinstance(content, bytes):
+        raise TypeError("a specimen is one file")
+    return content
 
 
 def application(platform: Platform) -> web.Application:

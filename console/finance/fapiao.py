@@ -27,7 +27,7 @@ from tenants.permissions import StaffAction, staff_may
 from ui import words
 from ui.cells import Link
 from ui.errors import message_of
-from ui.exports import xml_response
+from ui.exports import pdf_response, xml_response
 from ui.fapiao import fapiao_columns
 from ui.tables import Column, ListState, Table
 
@@ -126,6 +126,13 @@ def xml(request: StaffRequest, fapiao_id: UUID) -> HttpResponse:
     return xml_response(name=f"fapiao-{number}.xml", content=content)
 
 
+@staff_page(action=StaffAction.INVOICES_VIEW, purpose="read a fapiao")
+def pdf(request: StaffRequest, fapiao_id: UUID) -> HttpResponse:
+    """The same to be read, where the platform gave one."""
+    number, content = fapiao_file(fapiao_id=fapiao_id, media_type="application/pdf")
+    return pdf_response(name=f"fapiao-{number}.pdf", content=content)
+
+
 def _note(text: str) -> UUID:
     try:
         return UUID(text)
@@ -171,6 +178,7 @@ def _page(request: StaffRequest, *, form: ProductForm, status: int = 200) -> Htt
                 zone=_ZONE,
                 invoice_url=lambda each: reverse("console:invoice", args=[each]),
                 file_url=lambda each: reverse("console:fapiao_xml", args=[each]),
+                paper_url=lambda each: reverse("console:fapiao_pdf", args=[each]),
                 before=_TENANT,
             ),
             rows=found.rows,

@@ -452,14 +452,15 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
         )
         charge_id = ask_charge(tenant_id=tenant.id, asked=_charge_of(tenant), now=now, actor="test")
     with system_scope(purpose="test"):
-        FapiaoFile.objects.create(
-            tenant_id=tenant.id,
-            fapiao_id=fapiao_id,
-            media_type="application/xml",
-            content=f"<Fapiao>{tenant.key}</Fapiao>".encode(),
-            sha256=bytes(32),
-            received_at=now,
-        )
+        for media_type in ("application/xml", "application/pdf"):
+            FapiaoFile.objects.create(
+                tenant_id=tenant.id,
+                fapiao_id=fapiao_id,
+                media_type=media_type,
+                content=f"<Fapiao>{tenant.key}</Fapiao>".encode(),
+                sha256=bytes(32),
+                received_at=now,
+            )
         mail = DocumentMail.objects.create(
             tenant_id=tenant.id,
             invoice=invoices[0],

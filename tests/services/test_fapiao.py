@@ -88,7 +88,8 @@ class TestBlue:
         assert row.content["lines"][0]["name"] == CHAT.name
         assert row.content["remark"] == invoice.number
         with tenant_scope(invoice.tenant_id):
-            (file,) = FapiaoFile.objects.all()
+            paper, file = FapiaoFile.objects.order_by("media_type")
+            assert bytes(paper.content).startswith(b"%PDF-")
             (shown,) = fapiao_rows(tenant_id=invoice.tenant_id, limit=10).rows
         assert b"<Number>" + row.number.encode() in bytes(file.content)
         assert (shown.state, shown.number, shown.has_file) == ("issued", row.number, True)
@@ -145,7 +146,7 @@ class TestBlue:
         assert stored(fapiao_id).state == "issued"
         assert platform.told()["requests"] - before["requests"] == 1
         with system_scope(purpose="test"):
-            assert FapiaoFile.objects.count() == 1
+            assert FapiaoFile.objects.count() == 2
 
     def test_what_the_platform_refuses_has_failed_and_may_be_asked_anew(
         self, platform: StandIn, invoice: Invoice

@@ -1,7 +1,10 @@
 """Fapiao in portal and console: for whom, asked at an invoice, taken back, and what products are called."""
 
+import io
+
 import pytest
 from django.test import Client
+from pypdf import PdfReader
 
 from billing.fapiao.models import Fapiao, FapiaoBuyer, FapiaoProductName
 from billing.fapiao.services.ask_platform import KIND
@@ -80,6 +83,15 @@ def test_the_portal_says_for_whom_and_asks(platform: StandIn, invoice: Invoice) 
     file = owner.get(f"/portal/acme/fapiao/{row.id}/xml")
     assert row.number.encode() in file.content
     assert file["Content-Disposition"] == f'attachment; filename="fapiao-{row.number}.xml"'
+    paper = owner.get(f"/portal/acme/fapiao/{row.id}/pdf")
+    assert paper["Content-Disposition"] == f'inline; filename="fapiao-{row.number}.pdf"'
+    (page_read,) = PdfReader(io.BytesIO(paper.content)).pages
+    text = page_read.extract_text()
+    assert row.number in text
+    assert "样张" in text
+    assert "11.94" in text
+    assert f"{row.number}.pdf" in staff(StaffRole.FINANCE).get("/console/fapiao/").content.decode()
+    assert staff(StaffRole.FINANCE).get(f"/console/fapiao/{row.id}/pdf").content == paper.content
 
 
 def test_who_only_reads_asks_for_nothing(platform: StandIn, invoice: Invoice) -> None:
