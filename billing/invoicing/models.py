@@ -221,6 +221,10 @@ class Invoice(models.Model):
                 | Q(total_minor__lt=0),
                 name="billing_invoice_paid",
             ),
+            models.CheckConstraint(
+                condition=~Q(status="paid") | Q(paid_minor=models.F("total_minor")),
+                name="billing_invoice_paid_whole",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(

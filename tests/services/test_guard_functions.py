@@ -97,6 +97,12 @@ def test_the_lines_of_an_issued_invoice(billed: UUID, statement: str) -> None:
         refused(JOBS, statement)
 
 
+@pytest.mark.parametrize("alias", [DEFAULT, JOBS])
+def test_an_invoice_that_is_called_paid_and_is_not(billed: UUID, alias: str) -> None:
+    with shadowed(alias, tenant=billed):
+        refused(alias, "UPDATE billing_invoice SET status = 'paid' WHERE status = 'open'")
+
+
 def test_the_usage_of_a_closed_day(billed: UUID) -> None:
     with shadowed(JOBS, "metering_watermark", tenant=billed):
         refused(JOBS, "UPDATE public.metering_daily_usage SET value = value + 1")
