@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from tenants.scope import system_scope
 from tenants.services.audit_heads import export_audit_heads, heads_folder
+from tenants.services.compare_zones import compare_zones
 from tenants.services.stored_answers import forget_old_answers
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule
@@ -23,6 +24,19 @@ def forget_answers(job: JobRun) -> Result:
         return {"answers": forget_old_answers(now=job.now)}
 
 
+@job_kind("tenants.compare_zones")
+def same_zones(job: JobRun) -> Result:
+    """Say which of the tenants' zones Python and PostgreSQL know otherwise."""
+    with system_scope(purpose="compare time zones"):
+        return {"differ": compare_zones(now=job.now)}
+
+
+schedule(
+    name="tenants.compare_zones",
+    every=timedelta(days=1),
+    kind="tenants.compare_zones",
+    catch_up="last",
+)
 schedule(
     name="tenants.export_audit_heads",
     every=timedelta(days=1),
