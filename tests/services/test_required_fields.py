@@ -10,15 +10,18 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
+from pypdf import PdfReader
 
 from billing.einvoices.services.export_ubl import export_invoice
 from billing.exchange.models import ExchangeRate
+from billing.exchange.services.store_rates import store_rates
 from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.models import BillingRun, CreditNote, Invoice
 from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.issue_charges import carry_out_issue
+from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.request_top_up import request_top_up
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.parties.services.set_billing_profile import set_billing_profile
@@ -208,6 +211,63 @@ def test_a_credit_note_that_lacks_a_field_is_refused() -> None:
             actor="test",
         )
     assert refused.value.code == "invoice_fields_missing"
+
+
+def test_the_paper_says_it_too() -> None:
+    """Representative, account, the buyer's own references, and tax in the national currency."""
+    a_seller(
+        representative_name="Steuer AG",
+        representative_street="Gasse 2",
+        representative_city="Wien",
+        representative_country="AT",
+        representative_tax_id="ATU13585627",
+    )
+    plan = {**STANDARD, "tax_percent": "19"}
+    tenant = a_buyer("acme", plan=plan, standing=TaxStanding(country="DE"))
+    an_address(tenant, order_number="PO 4711", reference="Desk 7", registration_id="HRB 99")
+    with system_scope(purpose="test"):
+        store_rates(
+            rows=[
+                {
+                    "on": "2026-02-27",
+                    "base": "EUR",
+                    "quote": "CNY",
+                    "rate": "7.8",
+                    "source": "ECB",
+                }
+            ],
+            now=clock.now(),
+            actor="test",
+        )
+    bill()
+    (issued,) = invoices(tenant)
+    printed = print_invoice(tenant_id=tenant.id, invoice_id=issued.id, language="en")
+    pages = PdfReader(io.BytesIO(printed.content)).pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    for said in (
+        "Steuer AG, Gasse 2, Wien, Austria, tax ID ATU13585627",
+        "DE89 3704 0044 0532 0130 00",
+        "COBADEFFXXX",
+        "PO 4711",
+        "Desk 7",
+        "HRB 99",
+        "Am Platz 1 10117 Berlin",
+        "4.85",
+        "1 EUR = 7.8 CNY, ECB",
+    ):
+        assert said in text, said
+
+
+def test_a_reverse_charge_is_printed_in_the_laws_words() -> None:
+    a_seller()
+    tenant = a_buyer("acme")
+    an_address(tenant)
+    bill()
+    (issued,) = invoices(tenant)
+    for language in ("en", "zh-hans"):
+        printed = print_invoice(tenant_id=tenant.id, invoice_id=issued.id, language=language)
+        pages = PdfReader(io.BytesIO(printed.content)).pages
+        assert "Reverse charge" in " ".join(page.extract_text() for page in pages)
 
 
 def test_prepaid_money_needs_no_tax() -> None:
