@@ -61,6 +61,16 @@ def test_nobody_says_so_and_there_is_none(tmp_path: Path) -> None:
     assert invoice["taxes"] == []
 
 
+def test_a_storys_documents_are_amounts_and_need_no_addresses(tmp_path: Path) -> None:
+    """What the law of the Union wants on an invoice is asked of those that somebody gets."""
+    plan = a_plan("pro", BASE, tax_percent="19")
+    result = played(
+        taxed(*a_tenant(country="FR"), plans=[plan], seller={"country": "DE"}), tmp_path
+    )
+    (invoice,) = result["invoices"]
+    assert sums(invoice) == ("310.00", "0.00", "58.90", "368.90")
+
+
 def test_the_price_before_the_plan_before_the_tenant(tmp_path: Path) -> None:
     """310 at the plan's 6 %, 100 at the price's 9 %; the tenant's 13 % is asked last."""
     plan = a_plan("pro", BASE, {**SMS, "timing": "in_advance", "tax_percent": "9"}, tax_percent="6")
