@@ -15,6 +15,7 @@ from billing.invoicing.models import (
     InvoiceLine,
     LateUsage,
     NumberSeries,
+    Proforma,
     Seller,
 )
 from billing.invoicing.request_models import InvoiceRequest, InvoiceRequestLine
@@ -82,6 +83,7 @@ __all__ = [
     "PlanMigration",
     "PlanOffer",
     "PlanVersion",
+    "Proforma",
     "RemovedFile",
     "RetentionRule",
     "Seller",

@@ -19,6 +19,7 @@ from console.finance import (
     overview,
     payments,
     periods,
+    proformas,
     retention,
     seller,
     statements,
@@ -97,6 +98,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("charges/<uuid:charge_id>/", charges.charge, name="charge"),
     path("charges/<uuid:charge_id>/change/", charges.edit_charge, name="edit_charge"),
     path("charges/<uuid:charge_id>/conclude", charges.conclude, name="conclude_charge"),
+    path("charges/<uuid:charge_id>/pro-forma", proformas.of_charge, name="proforma_of_charge"),
+    path("tenants/<str:tenant_key>/pro-formas/", proformas.of_tenant, name="proformas"),
+    path("pro-formas/<uuid:proforma_id>/pdf", proformas.pdf, name="proforma_pdf"),
     path("tenants/<str:tenant_key>/charges/new/", charges.new_charge, name="new_charge"),
     path("invoices/<uuid:invoice_id>/credit", invoice_requests.ask_credit, name="ask_credit"),
     path(

@@ -89,6 +89,8 @@ _MESSAGES: Final[dict[str, str | Promise]] = {
     "top_up_paid": _(
         "Of a top-up only what is not paid can be credited; what was paid is on the tenant's balance."
     ),
+    "nothing_to_tell": _("Nothing would be billed there, so there is nothing to tell of."),
+    "valid_until": _("Choose a day from today to a year ahead."),
     "reference_used": _(
         "Something else was asked for under this reference. Use another one, or change that draft."
     ),

@@ -407,6 +407,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "late_usage.waived": _("Late usage waived"),
         "member.added": _("Member added"),
         "meter_version.created": _("Meter version stored"),
+        "proforma.made": _("Pro-forma made"),
         "payment.booked": _("Payment booked"),
         "period.close": _("Month of the books closed"),
         "period.close_refused": _("Close of a month refused"),

@@ -355,6 +355,51 @@ class Charge(models.Model):
         return f"{self.kind} {self.reference}"
 
 
+class Proforma(models.Model):
+    """A paper that tells beforehand what an invoice will ask for: no invoice, without a number of its series, and
+    posted nowhere.
+
+    It is of a charge (`charge_id`, which may be gone later) or of the next invoice of a subscription, as that
+    stood at `created_at`. The bytes are kept as they were rendered and never change.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    reference = models.CharField(max_length=30)
+    charge_id = models.UUIDField(null=True)
+    subscription_id = models.UUIDField(null=True)
+    currency = models.CharField(max_length=3)
+    tax_minor = models.BigIntegerField()
+    total_minor = models.BigIntegerField()
+    language = models.CharField(max_length=16)
+    valid_until = models.DateField()
+    content = models.BinaryField()
+    sha256 = models.BinaryField(max_length=32)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+
+    web_access = "append"
+    jobs_access = "append"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "reference"], name="billing_proforma_reference_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(charge_id__isnull=False, subscription_id__isnull=True)
+                | Q(charge_id__isnull=True, subscription_id__isnull=False),
+                name="billing_proforma_of_one",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["tenant", "-created_at"], name="billing_proforma_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
 class InvoiceFile(models.Model):
     """The bytes of an issued document, rendered once and never again."""
 

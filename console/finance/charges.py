@@ -1,6 +1,7 @@
 """Charges by hand: the list, drafting and changing one, what it comes to, issuing it and taking it away."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from django.views.decorators.cache import never_cache
 from billing.invoicing.charges.domain import BY_HAND, ChargeState
 from billing.invoicing.charges.queries import ChargeDetail, ChargeRow, charge_detail, charge_rows
 from billing.invoicing.domain import DAYS_TO_PAY, InvoiceKind
+from billing.invoicing.proformas import proforma_rows
 from billing.invoicing.services.issue_charges import issue_charge
+from billing.invoicing.services.make_proforma import USUAL_DAYS
 from billing.invoicing.services.write_charge import ask_charge, change_charge, withdraw_charge
 from billing.subscriptions.queries import subscriptions_of
 from console.access import StaffRequest, staff_page
@@ -28,7 +31,7 @@ from console.finance.charge_form import (
     more_rows,
 )
 from console.frame import page
-from kernel import clock
+from kernel import clock, ids
 from kernel.errors import DomainError
 from kernel.period import local_day
 from kernel.zones import zone_named
@@ -36,6 +39,7 @@ from tenants.permissions import StaffAction
 from tenants.queries import people_of, tenant_profile, trail_of
 from ui import words
 from ui.cells import Instant, Link
+from ui.confirmed import once_token
 from ui.errors import message_of
 from ui.tables import Column, ListState, Table
 from ui.working import shown_line
@@ -238,6 +242,9 @@ def _charge_page(request: StaffRequest, detail: ChargeDetail, *, fault: str = ""
         invoice=preview,
         lines=[shown_line(line) for line in preview.lines] if preview else [],
         seen=_seen(detail),
+        proformas=proforma_rows(tenant_id=detail.tenant_id, charge_id=row.id, limit=_TRAIL).rows,
+        valid_until=local_day(clock.now(), zone_named(row.timezone)) + timedelta(days=USUAL_DAYS),
+        token=once_token(ids.new_id(), what=f"pro-forma of {row.id}"),
         trail=trail_of(tenant_id=detail.tenant_id, target=f"charge:{row.id}", limit=_TRAIL),
     )
 

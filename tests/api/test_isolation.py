@@ -94,6 +94,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "fapiao_id": str(world.fapiao_id),
         "mail_id": str(world.mail_id),
         "charge_id": str(world.charge_id),
+        "proforma_id": str(world.proforma_id),
         "statement_id": str(world.statement_id),
         "request_id": str(world.request_id),
         "hold_id": str(world.hold_id),

@@ -90,6 +90,8 @@ class InvoiceDocument:
     due: Money
     payment_instructions: str = ""
     transfer: Transfer | None = None
+    is_proforma: bool = False
+    """It is no invoice: `number` is its own reference, `due_on` the last day on which it holds."""
     order_number: str = ""
     buyer_reference: str = ""
     notes: Sequence[str] = ()

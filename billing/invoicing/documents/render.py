@@ -72,8 +72,16 @@ def document_texts(document: InvoiceDocument) -> dict[str, Any]:
         shown.append({"label": words["total"], "amount": money["total"]})
     if document.paid:
         shown.append({"label": words["paid"], "amount": money["paid"]})
+    if document.is_proforma:
+        words = {**words, "title": words["proforma"], "number": words["proforma_number"]}
+        words["due_on"] = words["proforma_valid"]
     payment = [words["no_payment"]]
-    if document.due.minor > 0:
+    if document.is_proforma:
+        payment = [
+            words["proforma_notice"],
+            literal(document.payment_instructions, breakable=False),
+        ]
+    elif document.due.minor > 0:
         payment = [
             words["pay_by"].format(
                 amount=money["due"], day=date_text(document.due_on, language=language)

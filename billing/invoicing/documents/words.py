@@ -22,6 +22,13 @@ _TAG: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 # system issues, and this paper must not be mistaken for it.
 WORDS: Final[Mapping[str, Promise]] = {
     "title": pgettext_lazy("document", "Invoice"),
+    "proforma": pgettext_lazy("document", "Pro-forma"),
+    "proforma_number": pgettext_lazy("document", "Reference"),
+    "proforma_valid": pgettext_lazy("document", "Valid until"),
+    "proforma_notice": pgettext_lazy(
+        "document", "This is no invoice: nothing is due by it, and no tax can be deducted."
+    ),
+    "after_proforma": pgettext_lazy("document", "After pro-forma {references}."),
     "number": pgettext_lazy("document", "Invoice number"),
     "issued_on": pgettext_lazy("document", "Date of issue"),
     "due_on": pgettext_lazy("document", "Due date"),

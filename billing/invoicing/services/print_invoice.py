@@ -21,7 +21,7 @@ from billing.invoicing.documents.working import working_text
 from billing.invoicing.issuer import Issuer, issuer_of
 from billing.invoicing.line_names import line_name
 from billing.invoicing.line_taxes import stored_tax, tax_sums
-from billing.invoicing.models import Invoice, InvoiceFile, InvoiceLine
+from billing.invoicing.models import Charge, Invoice, InvoiceFile, InvoiceLine, Proforma
 from billing.parties.domain.party import Recipient
 from billing.retention.queries import is_removed
 from billing.taxes.domain.rules import TaxCode
@@ -169,23 +169,8 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         number=invoice.number,
         language=language,
         zone=invoice.timezone,
-        seller=Party(
-            name=issuer.name,
-            address=issuer.address,
-            country=issuer.country,
-            tax_id=issuer.tax_id,
-            registration_id=issuer.registration_id,
-            email=issuer.email,
-        ),
-        buyer=Party(
-            name=buyer.name,
-            address=buyer.address,
-            country=buyer.country,
-            tax_id=buyer.tax_id,
-            registration_id=buyer.registration_id,
-            email=buyer.email,
-            reference=buyer.key,
-        ),
+        seller=seller_party(issuer),
+        buyer=buyer_party(buyer),
         issued_at=invoice.issued_at,
         issued_on=local_day(invoice.issued_at, zone),
         due_on=invoice.due_on,
@@ -200,7 +185,6 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         total=total,
         paid=Money.zero(currency),
         due=total,
-        payment_instructions=_payment(issuer, language=language),
         transfer=transfer_for(
             name=issuer.name,
             account=issuer.iban,
@@ -208,6 +192,7 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
             amount=total,
             reference=invoice.number,
         ),
+        payment_instructions=payment_text(issuer, language=language),
         order_number=buyer.order_number,
         buyer_reference=buyer.reference,
         notes=[
@@ -218,11 +203,37 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
                 else []
             ),
             *_notes(issuer, invoice.national_tax, language=language),
+            *_proformas_before(invoice, language=language),
         ],
     )
 
 
-def _payment(issuer: Issuer, *, language: str) -> str:
+def seller_party(issuer: Issuer) -> Party:
+    """The seller as a document prints it."""
+    return Party(
+        name=issuer.name,
+        address=issuer.address,
+        country=issuer.country,
+        tax_id=issuer.tax_id,
+        registration_id=issuer.registration_id,
+        email=issuer.email,
+    )
+
+
+def buyer_party(buyer: Recipient) -> Party:
+    """The buyer as a document prints it."""
+    return Party(
+        name=buyer.name,
+        address=buyer.address,
+        country=buyer.country,
+        tax_id=buyer.tax_id,
+        registration_id=buyer.registration_id,
+        email=buyer.email,
+        reference=buyer.key,
+    )
+
+
+def payment_text(issuer: Issuer, *, language: str) -> str:
     """What a transfer needs; the account too where the text does not name it already."""
     words = words_of(language)
     lines = [issuer.bank_details]
@@ -231,6 +242,18 @@ def _payment(issuer: Issuer, *, language: str) -> str:
         if issuer.bic:
             lines.append(words["bank"].format(bank=issuer.bic))
     return "\n".join(line for line in lines if line)
+
+
+def _proformas_before(invoice: Invoice, *, language: str) -> Iterator[str]:
+    """The pro-formas that told of the invoice beforehand."""
+    charge = Charge.objects.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id).first()
+    if charge is None:
+        return
+    references = Proforma.objects.filter(tenant_id=invoice.tenant_id, charge_id=charge.id)
+    told = list(references.order_by("created_at").values_list("reference", flat=True))
+    if told:
+        words = words_of(language)
+        yield words["after_proforma"].format(references=words["comma"].join(told))
 
 
 def _notes(issuer: Issuer, national_tax: dict[str, Any] | None, *, language: str) -> Iterator[str]:

@@ -19,9 +19,16 @@ _DESCRIPTION: Final = {"en": "Top-up of the prepaid balance", "zh-hans": "预付
 
 
 def request_top_up(
-    *, tenant_id: UUID, amount: Money, reference: str, now: datetime, actor: str
+    *,
+    tenant_id: UUID,
+    amount: Money,
+    reference: str,
+    now: datetime,
+    actor: str,
+    issue: bool = True,
 ) -> UUID:
-    """Record it in the caller's scope, and have a job make its invoice at once; gives the charge's id.
+    """Record it in the caller's scope, and have a job make its invoice at once (unless it is to stay a draft, for
+    a pro-forma); gives the charge's id.
 
     Under one `reference` it is asked for once. The money is on the balance when, and as far as, the invoice is
     paid. Raises Invalid `amount_not_positive`, `amount_out_of_range`, and as `ask_charge`.
@@ -45,6 +52,8 @@ def request_top_up(
         now=now,
         actor=actor,
     )
+    if not issue:
+        return charge_id
     # Should the job be lost for good, the next billing run issues it.
     Charge.objects.filter(
         tenant_id=tenant_id, id=charge_id, state=ChargeState.DRAFT, issue_at=None
