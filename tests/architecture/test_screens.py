@@ -47,6 +47,7 @@ LEADS_ON = {"console:search"}
 WITHOUT_GET = {
     "portal:answer_bank",
     "portal:ask_fapiao",
+    "portal:make_proforma",
     "portal:monthly_statements",
     "console:mail_invoice",
     "console:lift_hold",
