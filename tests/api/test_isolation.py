@@ -134,6 +134,7 @@ def fields_of_api(world: World) -> dict[str, Any]:
         "order_number": "free text",
         "cursor": cursor_of(world),
         "status": "open",
+        "subscription": public_id("sub", world.subscription_id),
         "from": "2026-03-01",
         "on": "2026-03-05",
         "invoice_id": public_id("inv", world.invoice_ids[0]),
