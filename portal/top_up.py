@@ -47,7 +47,7 @@ def top_up(request: HttpRequest, here: Here) -> HttpResponse:
                     actor=here.actor,
                     issue=request.POST.get("do") != "proforma",
                 )
-                return redirect("portal:topped_up", tenant_key=here.tenant_key, charge_id=charge_id)
+                return redirect("portal:topped_up", tenant_key=here.tenant_key, top_up_id=charge_id)
         except DomainError as error:
             form.add_error(error.field if error.field in form.fields else None, message_of(error))
     return page(
@@ -63,13 +63,13 @@ def top_up(request: HttpRequest, here: Here) -> HttpResponse:
 
 @never_cache
 @member_page(action=MemberAction.INVOICES_PAY)
-def topped_up(request: HttpRequest, here: Here, charge_id: UUID) -> HttpResponse:
+def topped_up(request: HttpRequest, here: Here, top_up_id: UUID) -> HttpResponse:
     """To the invoice, as soon as it is there; until then the page asks again. One that was asked for as a
     pro-forma waits for its invoice to be asked for.
 
     Raises NotFound `charge_not_found`.
     """
-    now = clock.now()
+    now, charge_id = clock.now(), top_up_id
     charge = charge_detail(charge_id=charge_id, now=now, tenant_id=here.tenant_id).charge
     if charge.kind is not InvoiceKind.TOP_UP:
         raise charge_not_found()
@@ -95,7 +95,7 @@ def topped_up(request: HttpRequest, here: Here, charge_id: UUID) -> HttpResponse
                 now=now,
                 actor=here.actor,
             )
-        return redirect("portal:topped_up", tenant_key=here.tenant_key, charge_id=charge_id)
+        return redirect("portal:topped_up", tenant_key=here.tenant_key, top_up_id=charge_id)
     return page(
         request,
         here,

@@ -95,6 +95,7 @@ def names_on_pages(world: World) -> dict[str, str]:
         "mail_id": str(world.mail_id),
         "charge_id": str(world.charge_id),
         "proforma_id": str(world.proforma_id),
+        "top_up_id": str(world.top_up_id),
         "statement_id": str(world.statement_id),
         "request_id": str(world.request_id),
         "hold_id": str(world.hold_id),
