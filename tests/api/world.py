@@ -32,7 +32,9 @@ from billing.invoicing.services.agree_price import AgreedPrice, agree_price
 from billing.invoicing.services.ask_of_invoice import request_credit
 from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
+from billing.invoicing.services.make_proforma import make_proforma
 from billing.invoicing.services.request_change import request_change
+from billing.invoicing.services.request_top_up import request_top_up
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.invoicing.services.write_charge import AskedCharge, ask_charge
 from billing.ledger.domain import BalanceKind
@@ -97,6 +99,8 @@ class World:
     credit_note_id: UUID
     mail_id: UUID
     charge_id: UUID
+    proforma_id: UUID
+    top_up_id: UUID
     statement_id: UUID
     request_id: UUID
     hold_id: UUID
@@ -120,6 +124,8 @@ class World:
             ("crn", self.credit_note_id),
             ("mail", self.mail_id),
             ("chr", self.charge_id),
+            ("pfa", self.proforma_id),
+            ("top", self.top_up_id),
             ("stm", self.statement_id),
             ("req", self.request_id),
             ("hld", self.hold_id),
@@ -451,6 +457,21 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             actor="test",
         )
         charge_id = ask_charge(tenant_id=tenant.id, asked=_charge_of(tenant), now=now, actor="test")
+        top_up_id = request_top_up(
+            tenant_id=tenant.id,
+            amount=Money.of("10", "CNY"),
+            reference="top-up",
+            now=now,
+            actor="test",
+            issue=False,
+        )
+        proforma_id = make_proforma(
+            tenant_id=tenant.id,
+            charge_id=charge_id,
+            valid_until=now.date() + timedelta(days=30),
+            now=now,
+            actor="test",
+        )
     with system_scope(purpose="test"):
         for media_type in ("application/xml", "application/pdf"):
             FapiaoFile.objects.create(
@@ -490,6 +511,8 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             credit_note_id=CreditNote.objects.values_list("id", flat=True)[0],
             mail_id=mail.id,
             charge_id=charge_id,
+            proforma_id=proforma_id,
+            top_up_id=top_up_id,
             statement_id=statement_id,
             request_id=request_id,
             hold_id=hold_id,
