@@ -19,7 +19,7 @@ DROP TRIGGER billing_proforma_no_truncate ON billing_proforma;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0034_retention"),
+        ("billing", "0035_paid_whole"),
         ("tenants", "0004_taxes"),
     ]
 
