@@ -305,8 +305,10 @@ def without_guards(statement: str) -> None:
     ("fault", "code"),
     [
         (
-            "UPDATE billing_invoice SET total_minor = total_minor + 1,"
-            " subtotal_minor = subtotal_minor + 1 WHERE status = 'open'",
+            (
+                "UPDATE billing_invoice SET total_minor = total_minor + 1,"
+                " subtotal_minor = subtotal_minor + 1 WHERE status = 'open'"
+            ),
             "document_differs",
         ),
         (
