@@ -37,6 +37,7 @@ from console.operations import (
     usage,
 )
 from console.sales import (
+    consolidation,
     coupons,
     first_plan,
     migration,
@@ -118,6 +119,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("coupons/", coupons.coupons, name="coupons"),
     path("coupons/new/", coupons.new_coupon, name="new_coupon"),
     path("coupons/<str:code>/retire", coupons.retire, name="retire_coupon"),
+    path(
+        "tenants/<str:tenant_key>/consolidation", consolidation.consolidation, name="consolidation"
+    ),
     path("tenants/<str:tenant_key>/discounts/", coupons.tenant_discounts, name="discounts"),
     path("tax-rates/", taxes.rates, name="tax_rates"),
     path("tax-rates/new/", taxes.new_rate, name="new_tax_rate"),

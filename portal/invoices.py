@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from billing.fapiao.gateways.configured import fapiao_are_issued
@@ -27,8 +28,8 @@ from tenants.permissions import MemberAction
 from ui import words
 from ui.cells import Days, Link
 from ui.exports import MAX_ROWS, pdf_response
+from ui.sections import shown_sections
 from ui.tables import Column, ListState, Table, csv_of, wants_csv
-from ui.working import shown_line
 
 
 def _columns(tenant_key: str) -> tuple[Column[InvoiceRow], ...]:
@@ -140,7 +141,7 @@ def invoice(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponse:
         place="invoices",
         invoice=detail,
         zone=detail.timezone,
-        lines=[shown_line(line) for line in detail.lines],
+        sections=shown_sections(detail.sections, language=get_language() or "en"),
         payments=payments_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
         attempts=attempts_of_invoice(tenant_id=here.tenant_id, invoice_id=invoice_id),
         mails=mails,

@@ -26,6 +26,7 @@ from kernel.zones import zone_named
 from portal.access import Here, member_page
 from portal.frame import page
 from tenants.permissions import MemberAction
+from tenants.queries import tenant_profile_by_id
 from ui.discounts import gives_text
 from ui.plan_terms import PlanSheet, plan_sheet
 
@@ -51,6 +52,7 @@ def plan(request: HttpRequest, here: Here) -> HttpResponse:
         ],
         held=list(held.values()),
         month=month,
+        profile=tenant_profile_by_id(tenant_id=here.tenant_id),
         discounts=[
             (each, gives_text(each.held.terms, language=get_language() or "en"))
             for each in discounts_taken(tenant_id=here.tenant_id, today=local_day(now, here_zone))

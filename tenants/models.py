@@ -77,7 +77,8 @@ class Tenant(models.Model):
 
     `timezone` cuts its days and billing periods; usage that is stored was cut by it, so it is set
     once. `tax_treatment` and `tax_percent` are what the tenant's own standing says of taxes; plans and
-    prices may say otherwise (`billing.taxes.domain.rules`). `hash_salt` and the master key, which is not in the database, give the key under which end
+    prices may say otherwise (`billing.taxes.domain.rules`). With `consolidates_invoices` the documents of
+    its subscriptions that fall due at one instant become one invoice. `hash_salt` and the master key, which is not in the database, give the key under which end
     users' ids are hashed; deleting the salt makes the hashes anonymous for good.
     """
 
@@ -93,6 +94,7 @@ class Tenant(models.Model):
         max_length=16, blank=True, default="", db_default="", choices=_choices(TaxTreatment)
     )
     tax_percent = models.DecimalField(max_digits=15, decimal_places=12, null=True)
+    consolidates_invoices = models.BooleanField(default=False, db_default=False)
     billing_email = models.EmailField(blank=True)
     status = models.CharField(
         max_length=16, choices=_choices(TenantStatus), default=TenantStatus.ACTIVE

@@ -71,6 +71,7 @@ class TenantProfile:
     address: str
     tax_id: str
     billing_email: str
+    consolidates_invoices: bool
     created_at: datetime
 
 
@@ -293,6 +294,7 @@ def _profile(tenant: Tenant) -> TenantProfile:
         address=tenant.address,
         tax_id=tenant.tax_id,
         billing_email=tenant.billing_email,
+        consolidates_invoices=tenant.consolidates_invoices,
         created_at=tenant.created_at,
     )
 

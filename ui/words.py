@@ -448,6 +448,7 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "tax_rates.loaded": _("Tax rates loaded"),
         "tenant.created": _("Tenant created"),
         "tenant.tax_set": _("Tenant's tax changed"),
+        "tenant.consolidation_set": _("Consolidation of invoices changed"),
         "usage.corrected": _("Usage corrected"),
         "usage.correction_refused": _("Correction of usage refused"),
         "usage.correction_requested": _("Correction of usage asked for"),

@@ -79,8 +79,19 @@ _TAX: Final = record(
     tax=AMOUNT,
     text={**ANY_OBJECT, "description": "What the law wants printed, by language."},
 )
+_SECTION: Final = record(
+    plan=TEXT,
+    lines={**list_of(WHOLE), "description": "The places of its lines, from 1."},
+    subtotal={**AMOUNT, "description": "The sum of its lines, before discounts and tax."},
+)
 INVOICE: Final = record(
-    **_INVOICE_FIELDS, taxes=list_of(_TAX), lines=list_of(record(**LINE_FIELDS))
+    **_INVOICE_FIELDS,
+    taxes=list_of(_TAX),
+    lines=list_of(record(**LINE_FIELDS)),
+    sections={
+        **list_of(_SECTION),
+        "description": "The subscriptions of an invoice that consolidates several; else none.",
+    },
 )
 EXPLANATION: Final = record(
     id=id_of("inv"),
@@ -176,7 +187,7 @@ class InvoiceView(Endpoint):
         responses=answers(INVOICE, 404),
     )
     def get(self, request: Request, invoice_id: str) -> Response:
-        return Response(invoice_document(_invoice(self, invoice_id)))
+        return Response({"sections": [], **invoice_document(_invoice(self, invoice_id))})
 
 
 class ExplanationView(Endpoint):

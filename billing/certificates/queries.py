@@ -334,15 +334,21 @@ def _billed_usage(day: date) -> Iterator[list[_Billed]]:
                      WHERE number > %(after)s AND {_ISSUED}
                      ORDER BY number LIMIT %(most)s
                 )
-                SELECT i.number, i.tenant_id, t.key, i.timezone, i.period_starts_at,
-                       i.period_ends_at, i.corrections_counted, l.position, l.period_starts_at,
-                       l.period_ends_at, l.explanation -> 'aggregation' ->> 'meter',
-                       l.explanation -> 'aggregation'
+                SELECT i.number, i.tenant_id, t.key, i.timezone,
+                       coalesce(own.period_starts_at, i.period_starts_at),
+                       coalesce(own.period_ends_at, i.period_ends_at),
+                       coalesce(own.corrections_counted, i.corrections_counted), l.position,
+                       l.period_starts_at, l.period_ends_at,
+                       l.explanation -> 'aggregation' ->> 'meter', l.explanation -> 'aggregation'
                   FROM issued i
                   JOIN tenants_tenant t ON t.id = i.tenant_id
                   LEFT JOIN billing_invoiceline l ON l.tenant_id = i.tenant_id
                        AND l.invoice_id = i.id AND l.kind = 'usage'
                        AND l.explanation ? 'aggregation'
+                  -- The document that a consolidated line was taken from: its own period counts.
+                  LEFT JOIN billing_invoice own ON own.tenant_id = l.tenant_id
+                       AND own.subscription_id = l.subscription_id
+                       AND own.kind = 'subscription' AND own.boundary_at = i.boundary_at
                  ORDER BY i.number, l.position
                 """,  # noqa: S608  # nothing from outside
                 {"day": day, "after": after, "most": _DOCUMENTS_AT_A_TIME},

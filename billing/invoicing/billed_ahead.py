@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from billing.invoicing.change_facts import BilledAhead, ChargedKey
@@ -152,19 +152,19 @@ def _invoiced(
     found: dict[UUID, list[_Line]] = defaultdict(list)
     for row in (
         InvoiceLine.objects.filter(
+            Q(invoice__subscription__in=periods) | Q(subscription__in=periods),
             tenant_id__in=tenant_ids,
-            invoice__subscription__in=periods,
             timing=Timing.IN_ADVANCE.value,
             period_starts_at__range=_within(periods),
         )
         .exclude(invoice__status=InvoiceStatus.VOID)
         .annotate(
-            subscription=F("invoice__subscription_id"),
+            of_subscription=Coalesce("subscription_id", "invoice__subscription_id"),
             at=Coalesce("invoice__issued_at", "invoice__created_at"),
         )
     ):
         told = vars(row)
-        key: UUID = told["subscription"]
+        key: UUID = told["of_subscription"]
         if periods[key].contains(row.period_starts_at):
             found[key].append(
                 _Line(
@@ -184,12 +184,21 @@ def _noted(
     periods: Mapping[UUID, Period], tenant_ids: Iterable[UUID], currencies: Mapping[UUID, str]
 ) -> dict[UUID, list[_Line]]:
     found: dict[UUID, list[_Line]] = defaultdict(list)
-    for row in CreditNoteLine.objects.filter(
-        tenant_id__in=tenant_ids,
-        credit_note__subscription__in=periods,
-        period_starts_at__range=_within(periods),
-    ).select_related("credit_note"):
-        key = row.credit_note.subscription_id
+    for row in (
+        CreditNoteLine.objects.filter(
+            Q(credit_note__subscription__in=periods) | Q(invoice_line__subscription__in=periods),
+            tenant_id__in=tenant_ids,
+            period_starts_at__range=_within(periods),
+        )
+        .select_related("credit_note")
+        .annotate(
+            # A note on an invoice that consolidates several is of no one subscription.
+            of_subscription=Coalesce(
+                "credit_note__subscription_id", "invoice_line__subscription_id"
+            )
+        )
+    ):
+        key: UUID | None = vars(row)["of_subscription"]
         if key is not None and periods[key].contains(row.period_starts_at):
             found[key].append(
                 _Line(

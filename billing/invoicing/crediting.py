@@ -127,12 +127,19 @@ def creditable_lines(
     """What credit notes, and requests for them that wait, have left of each line, and of the lines
     elsewhere that late usage adjusted. The request `besides` is left out."""
     firsts = {line.adjusts or line.id for line in lines}
+    # An invoice that consolidates several is of no subscription; its lines are.
+    subscriptions = {line.subscription_id or invoice.subscription_id for line in lines} - {None}
     issued = ~Q(invoice__status__in=[InvoiceStatus.DRAFT, InvoiceStatus.VOID]) | Q(
         invoice__issued_as__isnull=False
     )
     related = list(
         InvoiceLine.objects.filter(Q(id__in=firsts) | Q(adjusts__in=firsts), issued)
-        .filter(tenant_id=invoice.tenant_id, invoice__subscription=invoice.subscription)
+        .filter(
+            Q(invoice=invoice)
+            | Q(invoice__subscription__in=subscriptions)
+            | Q(subscription__in=subscriptions),
+            tenant_id=invoice.tenant_id,
+        )
         .distinct()
     )
     taken = _taken(invoice.tenant_id, [line.id for line in related], besides=besides)

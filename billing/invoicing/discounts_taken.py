@@ -50,7 +50,7 @@ def _taken(tenant_id: UUID) -> dict[tuple[UUID, str], tuple[Decimal, int]]:
     with cursor() as execution:
         execution.execute(
             """
-            SELECT invoice.subscription_id, told ->> 'id', sum((told ->> 'amount')::numeric),
+            SELECT coalesce(line.subscription_id, invoice.subscription_id), told ->> 'id', sum((told ->> 'amount')::numeric),
                    count(DISTINCT invoice.id)
               FROM billing_invoice invoice
               JOIN billing_invoiceline line

@@ -32,6 +32,8 @@ class InvoiceKind(StrEnum):
     """For what is missing to what was committed for a period."""
     TOP_UP = "top_up"
     """For money paid ahead; paid, it is the tenant's cash balance."""
+    CONSOLIDATED = "consolidated"
+    """For the documents of one boundary of several subscriptions, whose lines it took."""
 
 
 class LateUsageOutcome(StrEnum):

@@ -239,7 +239,8 @@ def _late_periods(contracts: Mapping[UUID, Contract]) -> dict[UUID, list[BilledP
         .exclude(status=InvoiceStatus.DRAFT)
         # Taken back as a whole, for reasons of its own; late usage doesn't bring it back.
         .exclude(status=InvoiceStatus.VOID, number__isnull=False)
-        .select_related("subscription")
+        .exclude(consolidated_into__status=InvoiceStatus.VOID)
+        .select_related("subscription", "consolidated_into")
         .order_by("period_starts_at", "id")
     )
     known: dict[tuple[UUID, datetime], int] = defaultdict(int)
@@ -286,8 +287,8 @@ def _period(
     kind = InvoiceKind(document.kind)
     stored = subscription.last_day_usage if kind is InvoiceKind.FINAL else None
     return BilledPeriod(
-        invoice_id=document.id,
-        invoice=document.number or "",
+        invoice_id=document.consolidated_into_id or document.id,
+        invoice=(document.consolidated_into or document).number or "",
         kind=kind,
         boundary_at=document.boundary_at,
         period=period,
@@ -384,7 +385,7 @@ def _billed_rows(
     with cursor() as db:
         db.execute(
             """
-            SELECT i.subscription_id, l.id, l.key, l.app_key, l.kind, l.period_starts_at,
+            SELECT p.subscription_id, l.id, l.key, l.app_key, l.kind, l.period_starts_at,
                    l.period_ends_at, l.amount_minor - l.discount_minor, l.quantity, l.explanation, l.plan_version_id,
                    coalesce(i.number, ''),
                    coalesce((SELECT sum(c.amount_minor) FROM billing_creditnoteline c
@@ -393,8 +394,9 @@ def _billed_rows(
               FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
                    AS p(tenant_id, subscription_id, starts_at, ends_at)
               JOIN billing_invoice i ON i.tenant_id = p.tenant_id
-                   AND i.subscription_id = p.subscription_id
+                   AND (i.subscription_id = p.subscription_id OR i.kind = 'consolidated')
               JOIN billing_invoiceline l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+                   AND coalesce(l.subscription_id, i.subscription_id) = p.subscription_id
                    AND l.timing = 'in_arrears' AND l.period_starts_at >= p.starts_at
                    AND l.period_ends_at <= p.ends_at
              WHERE i.status NOT IN ('draft', 'void')
@@ -402,7 +404,7 @@ def _billed_rows(
                    l.amount_minor = 0 OR EXISTS (
                        SELECT 1 FROM billing_creditnote n
                         WHERE n.tenant_id = i.tenant_id AND n.document_id = i.id))
-             ORDER BY i.subscription_id, (l.kind = 'adjustment'), i.boundary_at, l.position
+             ORDER BY p.subscription_id, (l.kind = 'adjustment'), i.boundary_at, l.position
             """,
             [
                 [contracts[key].tenant_id for key, _ in asked],

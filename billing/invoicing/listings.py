@@ -4,10 +4,11 @@ Each query runs inside the caller's scope, which decides whose rows it sees. `te
 one tenant as well, so that the filter and row security each are enough.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -33,7 +34,7 @@ from billing.invoicing.run_forecast import expected_end
 from billing.subscriptions.models import Subscription
 from billing.taxes.domain.rules import LineTax
 from kernel.errors import NotFound
-from kernel.money import Money
+from kernel.money import Money, total
 from kernel.period import Period
 from work.connections import cursor
 
@@ -116,6 +117,16 @@ class LineRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceSection:
+    """The lines of one subscription on an invoice that consolidates several, with the plan that it held
+    last; of any other invoice all lines, with None. `subtotal` is before discounts and tax."""
+
+    plan_document: Mapping[str, Any] | None
+    subtotal: Money
+    lines: Sequence[LineRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceDetail:
     """One invoice with its lines."""
 
@@ -144,9 +155,14 @@ class InvoiceDetail:
     total: Money
     paid: Money
     buyer: dict[str, Any]
-    lines: Sequence[LineRow]
     seller_account: str
     seller_bank: str
+    sections: Sequence[InvoiceSection]
+
+    @property
+    def lines(self) -> Sequence[LineRow]:
+        """All lines, in their order."""
+        return tuple(line for section in self.sections for line in section.lines)
 
     @property
     def outstanding(self) -> Money:
@@ -387,15 +403,31 @@ def invoice_detail(
         total=Money(invoice.total_minor, currency),
         paid=Money(invoice.paid_minor, currency),
         buyer=invoice.buyer,
-        lines=tuple(
-            _line(line, currency=currency)
-            for line in InvoiceLine.objects.filter(
-                tenant_id=invoice.tenant_id, invoice_id=invoice.id
-            )
+        sections=_sections(
+            InvoiceLine.objects.filter(tenant_id=invoice.tenant_id, invoice_id=invoice.id)
             .select_related("plan_version__plan")
-            .order_by("position")
+            .order_by("position"),
+            currency=currency,
         ),
     )
+
+
+def _sections(lines: Iterable[InvoiceLine], *, currency: str) -> tuple[InvoiceSection, ...]:
+    """One after the other; the lines of a subscription stand together."""
+    sections = []
+    for subscription_id, found in groupby(lines, key=lambda line: line.subscription_id):
+        rows = list(found)
+        shown = tuple(_line(row, currency=currency) for row in rows)
+        sections.append(
+            InvoiceSection(
+                plan_document=None
+                if subscription_id is None
+                else [row.plan_version.document for row in rows if row.plan_version][-1],
+                subtotal=total((line.amount for line in shown), currency=currency),
+                lines=shown,
+            )
+        )
+    return tuple(sections)
 
 
 def invoice_numbered(*, number: str) -> UUID | None:

@@ -153,7 +153,9 @@ class Invoice(models.Model):
     the ended period if it bills arrears, else the one it opens. A draft is finalised at
     `finalize_at`: at once, or when the grace for late usage is over. `issuer` and `buyer` are the parties as
     they stood when it was issued (`issuer` None: before that was kept); `national_tax` is its tax in the
-    seller's national currency, where that is another, and by which rate. `corrections_counted` is how many
+    seller's national currency, where that is another, and by which rate. The invoice that consolidates several
+    has no subscription, its lines have; those whose lines it took stay, without lines and void, so that what
+    is unique stays so, and name it in `consolidated_into`. `corrections_counted` is how many
     corrections of its period's days there were when it was rated last: more of them are late usage.
     """
 
@@ -163,6 +165,15 @@ class Invoice(models.Model):
     # Its key is (tenant, subscription) (migration 0002).
     subscription = models.ForeignKey(
         Subscription, models.PROTECT, null=True, related_name="invoices", db_constraint=False
+    )
+    # Its key is (tenant, invoice) (migration ``0037``).
+    consolidated_into = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="consolidates",
+        db_constraint=False,
+        db_index=False,
     )
     kind = models.CharField(
         max_length=16,
@@ -244,7 +255,8 @@ class InvoiceLine(models.Model):
     """One amount of an invoice; `explanation` holds its whole working.
 
     `amount` is before discounts; tax is worked out from `amount - discount`. `plan_version` is the text
-    that priced it, None where no plan did.
+    that priced it, None where no plan did. `subscription` is set on lines of an invoice that consolidates
+    several; of any other it is the invoice's.
     An adjustment names in `adjusts` the line that first billed what it corrects (none where nothing
     had been billed): that line and all that adjust it are together never credited beyond their sum.
     """
@@ -253,6 +265,15 @@ class InvoiceLine(models.Model):
     # One key (tenant, invoice) stands for both (migration 0002).
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False)
     invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines", db_constraint=False)
+    # No key: the trigger of 0037 looks at the documents that the lines were taken from.
+    subscription = models.ForeignKey(
+        Subscription,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
     position = models.PositiveIntegerField()
     key = models.CharField(max_length=100)
     kind = models.CharField(max_length=32)

@@ -89,6 +89,7 @@ class LineRow:
     plan_key: str
     plan_version: int | None
     effective_from: date | None
+    subscription_id: UUID | None
     explanation: dict[str, Any]
 
     @property
@@ -103,6 +104,16 @@ class InvoiceDetail:
 
     invoice: InvoiceRow
     lines: Sequence[LineRow]
+
+    @property
+    def sections(self) -> Sequence[Sequence[int]]:
+        """The places of the lines of each subscription, from 0, on an invoice that consolidates several; none
+        on any other."""
+        found: dict[UUID, list[int]] = {}
+        for place, line in enumerate(self.lines):
+            if line.subscription_id is not None:
+                found.setdefault(line.subscription_id, []).append(place)
+        return tuple(found.values())
 
 
 def tax_table(lines: Sequence[LineRow], *, currency: str) -> tuple[TaxSum, ...]:
@@ -247,5 +258,6 @@ def _line(line: Any, *, currency: str) -> LineRow:
         plan_key=line.plan_key or "",
         plan_version=line.plan_number,
         effective_from=line.effective_from,
+        subscription_id=line.subscription_id,
         explanation=line.explanation,
     )

@@ -1,5 +1,6 @@
 """An invoice as the command line and the API show it (contract section 4)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,17 +9,33 @@ from zoneinfo import ZoneInfo
 from billing.invoicing.line_taxes import TaxSum
 from billing.invoicing.queries import InvoiceDetail, InvoiceRow, LineRow, tax_table
 from kernel.ids import public_id
-from kernel.money import Money
+from kernel.money import Money, total
 from kernel.period import Period
 
 
 def invoice_document(detail: InvoiceDetail) -> dict[str, Any]:
-    """The whole invoice: amounts and quantities as strings, instants in the invoice's zone."""
+    """The whole invoice: amounts and quantities as strings, instants in the invoice's zone.
+
+    One that consolidates several subscriptions has `sections`.
+    """
     zone = detail.invoice.zone
+    sections = [_section(detail, places) for places in detail.sections]
     return {
         **invoice_summary(detail.invoice),
         "taxes": [_tax(each) for each in tax_table(detail.lines, currency=detail.invoice.currency)],
         "lines": [_line(line, zone) for line in detail.lines],
+        **({"sections": sections} if sections else {}),
+    }
+
+
+def _section(detail: InvoiceDetail, places: Sequence[int]) -> dict[str, Any]:
+    lines = [detail.lines[place] for place in places]
+    return {
+        "plan": lines[-1].plan_key,
+        "lines": [place + 1 for place in places],
+        "subtotal": _amount(
+            total((line.amount for line in lines), currency=detail.invoice.currency)
+        ),
     }
 
 

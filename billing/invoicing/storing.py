@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from billing.invoicing.domain import InvoiceKind
 from billing.invoicing.drafting import Contract, Draft
@@ -119,21 +120,28 @@ def store_documents(documents: Sequence[Document]) -> None:
 
 def store_lines(documents: Iterable[Document]) -> None:
     """Write the lines of drafts whose rows are there, in the caller's scope. One statement."""
+    _store_lines((each.invoice, each.draft, None) for each in documents)
+
+
+def store_consolidated(documents: Iterable[tuple[Invoice, Draft, Sequence[UUID]]]) -> None:
+    """The same for invoices that consolidate others; with the subscription of each line."""
+    _store_lines(documents)
+
+
+def _store_lines(documents: Iterable[tuple[Invoice, Draft, Sequence[UUID] | None]]) -> None:
+    written = list(documents)
     found = [
-        (document.invoice, position, *line)
-        for document in documents
+        (invoice, position, *line)
+        for invoice, draft, _ in written
         for position, line in enumerate(
-            zip(
-                document.draft.lines,
-                document.draft.settlement.lines,
-                document.draft.workings,
-                strict=True,
-            ),
-            start=1,
+            zip(draft.lines, draft.settlement.lines, draft.workings, strict=True), start=1
         )
     ]
     if not found:
         return
+    subscriptions: list[UUID | None] = []
+    for _, draft, of_lines in written:
+        subscriptions += [None] * len(draft.lines) if of_lines is None else of_lines
     rows = [each for _, _, each, _, _ in found]
     settled = [each for _, _, _, each, _ in found]
     lines = [each.line for each in rows]
@@ -143,6 +151,7 @@ def store_lines(documents: Iterable[Document]) -> None:
             "id": ("uuid", plain_array(ids.new_id() for _ in found)),
             "tenant_id": ("uuid", plain_array(invoice.tenant_id for invoice, *_ in found)),
             "invoice_id": ("uuid", plain_array(invoice.id for invoice, *_ in found)),
+            "subscription_id": ("uuid", plain_array(subscriptions)),
             "position": ("integer", plain_array(position for _, position, *_ in found)),
             "key": ("text", text_array(line.key for line in lines)),
             "kind": ("text", text_array(line.kind for line in lines)),

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.credit_note_listing import notes_of_invoice
@@ -31,8 +32,8 @@ from tenants.queries import trail_of
 from ui import words
 from ui.cells import Days, Link
 from ui.exports import MAX_ROWS, pdf_response
+from ui.sections import shown_sections
 from ui.tables import Column, ListState, Table, csv_of, wants_csv
-from ui.working import shown_line
 
 INVOICE_COLUMNS: Final[tuple[Column[InvoiceRow], ...]] = (
     Column(
@@ -164,7 +165,7 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
         place="invoices",
         invoice=detail,
         zone=detail.timezone,
-        lines=[shown_line(line) for line in detail.lines],
+        sections=shown_sections(detail.sections, language=get_language() or "en"),
         retention=retention_of_invoice(invoice_id=detail.id),
         entries=entries,
         payments=payments,

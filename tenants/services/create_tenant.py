@@ -24,7 +24,8 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,99}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTenant:
     """What a new tenant starts with; `apps` are app keys. Country, address, tax id and e-mail stand on
-    its invoices; `tax_treatment` and `tax_percent` are its own standing in taxes."""
+    its invoices; `tax_treatment` and `tax_percent` are its own standing in taxes. With `consolidates_invoices`
+    documents of several subscriptions that fall due at one instant become one invoice."""
 
     key: str
     name: str
@@ -37,6 +38,7 @@ class NewTenant:
     billing_email: str = ""
     tax_treatment: TaxTreatment = TaxTreatment.UNSAID
     tax_percent: Decimal | None = None
+    consolidates_invoices: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,7 @@ def create_tenants(
             billing_email=new.billing_email,
             tax_treatment=new.tax_treatment,
             tax_percent=new.tax_percent,
+            consolidates_invoices=new.consolidates_invoices,
             hash_salt=secrets.token_bytes(32),
             created_at=now,
         )

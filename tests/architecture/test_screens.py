@@ -48,6 +48,8 @@ WITHOUT_GET = {
     "portal:answer_bank",
     "portal:ask_fapiao",
     "portal:make_proforma",
+    "portal:consolidation",
+    "console:consolidation",
     "portal:monthly_statements",
     "console:mail_invoice",
     "console:lift_hold",

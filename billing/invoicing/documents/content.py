@@ -45,6 +45,15 @@ class DocumentLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSection:
+    """The next so many lines are of one subscription; `subtotal` sums them."""
+
+    title: str
+    lines: int
+    subtotal: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaxLine:
     """Tax of one rate: what it was computed from and what it comes to.
 
@@ -81,6 +90,7 @@ class InvoiceDocument:
     last_day: date
     currency: str
     lines: Sequence[DocumentLine]
+    sections: Sequence[DocumentSection] = ()
     subtotal: Money
     discount: Money
     taxes: Sequence[TaxLine] = ()
@@ -102,6 +112,11 @@ class InvoiceDocument:
             name
             for name, left, right in (
                 ("lines and subtotal", lines, self.subtotal),
+                (
+                    "sections",
+                    total((each.subtotal for each in self.sections), currency=self.currency),
+                    self.subtotal if self.sections else Money.zero(self.currency),
+                ),
                 ("total", self.subtotal - self.discount + self.tax, self.total),
                 ("amount due", self.total - self.paid, self.due),
                 (

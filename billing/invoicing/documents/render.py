@@ -1,6 +1,6 @@
 """Setting an invoice: values in, PDF bytes out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -115,7 +115,7 @@ def document_texts(document: InvoiceDocument) -> dict[str, Any]:
         ],
         "seller": party_block(document.seller, language=language),
         "buyer": party_block(document.buyer, language=language),
-        "lines": [_line(line, language=language) for line in document.lines],
+        "lines": list(_rows(document, language=language)),
         "amounts_in": words["amounts_in"].format(currency=document.currency),
         "sums": shown,
         "due": money["due"],
@@ -140,6 +140,23 @@ def _transfer_code(
         ),
         "caption": words["transfer_code"],
     }
+
+
+def _rows(document: InvoiceDocument, *, language: str) -> Iterator[dict[str, Any]]:
+    """The lines; where there are sections each between its title and its subtotal."""
+    lines = [_line(line, language=language) for line in document.lines]
+    if not document.sections:
+        yield from lines
+        return
+    for section in document.sections:
+        yield {"section": literal(section.title)}
+        yield from lines[: section.lines]
+        lines = lines[section.lines :]
+        yield {
+            "sum_of": f"{words_of(language)['subtotal']}{words_of(language)['colon']}"
+            f"{literal(section.title)}",
+            "amount": amount_text(section.subtotal, language=language),
+        }
 
 
 def _tax(tax: TaxLine, *, language: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from billing.catalog.queries import StoredVersion, in_force, versions_of
 from billing.discounts.queries import redeemable, terms_of_coupon
@@ -128,9 +128,13 @@ def lock_advance(subscriptions: Sequence[Subscription], *, now: datetime) -> Non
     list(
         Invoice.objects.select_for_update()
         .filter(
-            Exists(ahead),
+            Q(Exists(ahead), subscription__in=subscriptions)
+            # An invoice that consolidates several is of none; its lines are.
+            | Q(
+                Exists(ahead.filter(subscription__in=subscriptions)),
+                kind=InvoiceKind.CONSOLIDATED,
+            ),
             tenant_id__in={row.tenant_id for row in subscriptions},
-            subscription__in=subscriptions,
         )
         .order_by("id")
         .values_list("id")

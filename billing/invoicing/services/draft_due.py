@@ -12,7 +12,8 @@ from billing.invoicing.drafting import Contract, Draft, draft_document
 from billing.invoicing.late_periods import Late, correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.parking import Parked
-from billing.invoicing.services.finalize_rated import Outcome, Rated, finalize_rated
+from billing.invoicing.rated import Rated
+from billing.invoicing.services.finalize_rated import Outcome, finalize_rated
 from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from billing.rating.usage import Usage
@@ -57,7 +58,7 @@ def draft_due(
     `finalize`, issue those whose grace is over by then, as `finalize_rated` does.
 
     What was just rated needs not be rated again to be issued. Only where an older draft or late usage
-    is to go before it, a draft is left to `finalize_due`, which takes them in their order.
+    is to go before it, or documents of a tenant are consolidated, a draft is left to `finalize_due`, which takes them in their order.
 
     A few statements whatever the number of tenants. The cursor of each subscription moves in the
     same transaction, and (subscription, boundary) is unique: killed anywhere and run again, no
@@ -105,8 +106,11 @@ def draft_due(
                     Parked(tenant=contract.tenant_key, code=error.code, detail=error.message)
                 )
                 continue
-            goes_first = row.id not in late and not any(
-                status == InvoiceStatus.DRAFT for _, status in documents[row.id]
+            # What is to be consolidated waits for the tenant's other subscriptions to be drafted.
+            goes_first = (
+                row.id not in late
+                and not row.tenant.consolidates_invoices
+                and not any(status == InvoiceStatus.DRAFT for _, status in documents[row.id])
             )
             for draft in drafts:
                 invoice = invoice_row(contract, draft, seller=seller, at=at)

@@ -13,8 +13,9 @@ from billing.invoicing.late_periods import correction_counts, find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.parking import Parked
+from billing.invoicing.rated import Rated
 from billing.invoicing.services.draft_due import ended_periods, usage_span
-from billing.invoicing.services.finalize_rated import Rated, finalize_rated
+from billing.invoicing.services.finalize_rated import finalize_rated
 from billing.invoicing.storing import Document, content_hash, store_lines
 from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from billing.subscriptions.domain import Boundary
@@ -70,6 +71,7 @@ def finalize_due(
             return outcome
         last = invoices[-1]
         outcome.last = (last.tenant_id, last.finalize_at, last.id)
+        invoices = _with_siblings(invoices, at=at, finalize=finalize)
         rated, changed = _rate(invoices, outcome)
         _rewrite(changed)
         outcome.refreshed = len(changed)
@@ -107,6 +109,28 @@ def _take(*, at: datetime, finalize: bool, tenants: Tenants, after: Place | None
             params=list(after),
         )
     return list(drafts[:CHUNK])
+
+
+def _with_siblings(invoices: list[Invoice], *, at: datetime, finalize: bool) -> list[Invoice]:
+    """With the drafts that are to be consolidated with some of them, wherever in the order they are: a chunk
+    never ends between two of an invoice. One query where a tenant consolidates, else none."""
+    asked = [each for each in invoices if each.tenant.consolidates_invoices]
+    if not asked or not finalize:
+        return invoices
+    more = (
+        Invoice.objects.select_for_update(of=("self",))
+        .select_related("tenant", "subscription__plan_version", "subscription__tenant")
+        .filter(
+            tenant_id__in={each.tenant_id for each in asked},
+            boundary_at__in={each.boundary_at for each in asked},
+            status=InvoiceStatus.DRAFT,
+            kind=InvoiceKind.SUBSCRIPTION,
+            finalize_at__lte=at,
+        )
+        .exclude(id__in=[each.id for each in invoices])
+        .order_by("tenant_id", "finalize_at", "id")
+    )
+    return sorted([*invoices, *more], key=lambda each: (each.tenant_id, each.finalize_at, each.id))
 
 
 def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated], list[Rated]]:

@@ -11,34 +11,19 @@ from datetime import date, datetime
 from uuid import UUID
 
 from billing.invoicing.domain import InvoiceStatus, LateUsageOutcome
-from billing.invoicing.drafting import Contract, Draft
-from billing.invoicing.late_periods import Late, settlement_rows
+from billing.invoicing.late_periods import settlement_rows
 from billing.invoicing.models import Invoice, LateUsage
 from billing.invoicing.parking import Parked
 from billing.invoicing.parties_at_issue import held_back
+from billing.invoicing.rated import Rated
 from billing.invoicing.recounts import DIFFERS, compare_usage
 from billing.invoicing.required_fields import CODE as FIELDS_MISSING
+from billing.invoicing.services.consolidate import consolidate, without_waiting
 from billing.invoicing.services.issue_as_credit_note import issue_as_credit_note
 from billing.invoicing.services.issue_documents import Issuable, issue_documents, with_parties
 from billing.invoicing.services.park_subscription import park_subscription, unpark_subscription
 from kernel.period import Period
 from metering import queries as metering
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rated:
-    """A draft's row, as it is stored with its lines, and what it comes to.
-
-    The row's tenant and subscription are loaded. `corrections` is how many its period's days had before
-    its usage was read.
-    """
-
-    invoice: Invoice
-    contract: Contract
-    draft: Draft
-    corrections: int
-    late: Late | None = None
-    """The late usage that the document settles; None where it is no subscription's next invoice."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +45,8 @@ def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
 
     Documents are issued as of `at`. They get their numbers last, so that the series is held for a moment
     only. One whose lines are all zero is not issued: it becomes void and gets no number. One that comes
-    out negative, for what late usage gives back, is issued as a credit note. Where the usage that one
+    out negative, for what late usage gives back, is issued as a credit note. Those of a tenant that wants them
+    together are consolidated, and wait for each other (`consolidate`). Where the usage that one
     bills is not what it came to when it was counted anew, or where one lacks what the law wants on it, its
     subscription is parked with the reason, until that is mended.
     """
@@ -70,26 +56,45 @@ def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
         [each for each in rated if _is_ready(each, at=at, closed=closed)], outcome, at=at
     )
     documents = _complete(agreeing, outcome, at=at)
-    ready = [each for each in agreeing if each.draft.is_empty or each.invoice.id in documents]
+    ready = without_waiting(
+        [each for each in agreeing if each.draft.is_empty or each.invoice.id in documents]
+    )
     _keep_counts(ready)
     issued = [each for each in ready if not each.draft.is_empty]
     empty = [each.invoice.id for each in ready if each.draft.is_empty]
+    consolidated = consolidate(issued, at=at)
+    taken = {part.invoice.id: each for each in consolidated for part in each.parts}
+    alone = [each for each in issued if each.invoice.id not in taken]
     if empty:
         Invoice.objects.filter(id__in=empty).update(status=InvoiceStatus.VOID)
     issue_documents(
-        documents=[documents[each.invoice.id] for each in issued if each.draft.total.minor >= 0],
+        documents=[
+            *(documents[each.invoice.id] for each in alone if each.draft.total.minor >= 0),
+            *(each.issuable for each in consolidated),
+        ],
         at=at,
     )
-    for each in issued:
+    for each in alone:
         if each.draft.total.minor < 0:
             issue_as_credit_note(
                 invoice=each.invoice, draft=each.draft, now=at, actor="billing_run"
             )
-    _settle_late(ready, at=at)
+    _settle_late(
+        [
+            (
+                each,
+                taken[each.invoice.id].issuable.invoice
+                if each.invoice.id in taken
+                else each.invoice,
+            )
+            for each in ready
+        ],
+        at=at,
+    )
     outcome.finalized, outcome.empty = len(issued), len(empty)
     outcome.waiting = len(rated) - len(ready)
-    for each in issued:
-        outcome.totals[each.draft.currency] += each.draft.total.minor
+    for draft in (*(each.draft for each in alone), *(each.issuable.draft for each in consolidated)):
+        outcome.totals[draft.currency] += draft.total.minor
     return outcome
 
 
@@ -172,16 +177,17 @@ def _keep_counts(ready: Sequence[Rated]) -> None:
     )
 
 
-def _settle_late(ready: Sequence[Rated], *, at: datetime) -> None:
+def _settle_late(settled: Sequence[tuple[Rated, Invoice]], *, at: datetime) -> None:
+    """Keep which late usage the documents bill, each with the invoice that has its lines."""
     LateUsage.objects.bulk_create(
         [
             row
-            for each in ready
+            for each, document in settled
             if each.late is not None
             for row in settlement_rows(
                 late=each.late,
                 adjusted=each.late.adjusted,
-                document=each.invoice,
+                document=document,
                 outcome=LateUsageOutcome.ADJUSTED,
                 now=at,
             )

@@ -6,13 +6,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.catalog.queries import terms_of
 from billing.exchange.domain import NationalTax
 from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
-from billing.invoicing.documents.content import PDF, TaxLine
+from billing.invoicing.documents.content import PDF, DocumentSection, TaxLine
 from billing.invoicing.documents.formats import country_name, date_text, money_text
 from billing.invoicing.documents.render import document_texts
 from billing.invoicing.documents.transfer_code import transfer_for
@@ -178,6 +180,7 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
         last_day=local_day(invoice.period_ends_at - timedelta(microseconds=1), zone),
         currency=currency,
         lines=[_line(line, currency=currency, zone=zone, language=language) for line in rows],
+        sections=_sections(rows, currency=currency, language=language),
         subtotal=Money(invoice.subtotal_minor, currency),
         discount=Money(invoice.discount_minor, currency),
         taxes=_taxes(rows, currency=currency, language=language),
@@ -280,6 +283,25 @@ def _notes(issuer: Issuer, national_tax: dict[str, Any] | None, *, language: str
             source=told.rate.source,
             day=date_text(told.rate.on, language=language),
         )
+
+
+def _sections(
+    lines: Sequence[InvoiceLine], *, currency: str, language: str
+) -> Sequence[DocumentSection]:
+    """Of an invoice that consolidates several subscriptions, each by the plan that it held last."""
+    found = []
+    for subscription_id, of_one in groupby(lines, key=lambda line: line.subscription_id):
+        rows = list(of_one)
+        if subscription_id is not None:
+            version = [row.plan_version for row in rows if row.plan_version][-1]
+            found.append(
+                DocumentSection(
+                    title=terms_of(version_id=version.id, document=version.document).name(language),
+                    lines=len(rows),
+                    subtotal=Money(sum(row.amount_minor for row in rows), currency),
+                )
+            )
+    return found
 
 
 def _taxes(lines: Sequence[InvoiceLine], *, currency: str, language: str) -> Sequence[TaxLine]:

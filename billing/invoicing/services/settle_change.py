@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F, Max, Sum
+from django.db.models import F, Max, Q, Sum
 
 from billing.invoicing.changes import SettledDocument
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
@@ -214,12 +214,13 @@ def _billed_in_advance(settlings: Sequence[Settling]) -> dict[UUID, list[Invoice
     subscription."""
     if not settlings:
         return {}
+    rows = [each.row for each in settlings]
     periods = [each.document.draft.period for each in settlings]
     found: dict[UUID, list[InvoiceLine]] = defaultdict(list)
     for line in (
         InvoiceLine.objects.filter(
-            tenant_id__in={each.row.tenant_id for each in settlings},
-            invoice__subscription__in=[each.row for each in settlings],
+            Q(invoice__subscription__in=rows) | Q(subscription__in=rows),
+            tenant_id__in={row.tenant_id for row in rows},
             invoice__number__isnull=False,
             timing=Timing.IN_ADVANCE.value,
             kind=LineKind.RECURRING,
@@ -229,8 +230,9 @@ def _billed_in_advance(settlings: Sequence[Settling]) -> dict[UUID, list[Invoice
         .select_related("invoice")
         .order_by("-invoice__issued_at", "-invoice__number")
     ):
-        if line.invoice.subscription_id is not None:
-            found[line.invoice.subscription_id].append(line)
+        key = line.subscription_id or line.invoice.subscription_id
+        if key is not None:
+            found[key].append(line)
     return found
 
 

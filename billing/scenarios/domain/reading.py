@@ -168,6 +168,9 @@ def _can_be_stored(value: object) -> bool:
 
 def _create_tenant(step: Mapping[str, Any], timezone: str) -> Action:
     apps = step.get("apps") or []
+    consolidate = step.get("consolidate", False)
+    if not isinstance(consolidate, bool):
+        raise Invalid("not_a_flag", "consolidate must be true or false.", field="consolidate")
     if not isinstance(apps, list) or not all(isinstance(app, str) for app in apps):
         raise Invalid("not_a_list", "apps must be a list of app keys.", field="apps")
     tenant = fields.text(step, "tenant")
@@ -186,6 +189,7 @@ def _create_tenant(step: Mapping[str, Any], timezone: str) -> Action:
         tax_percent=fields.decimal(step, "tax_percent")
         if step.get("tax_percent") is not None
         else None,
+        consolidate=consolidate,
     )
 
 

@@ -23,6 +23,7 @@ class CreateTenant:
     tax_id: str = ""
     tax_treatment: TaxTreatment = TaxTreatment.UNSAID
     tax_percent: Decimal | None = None
+    consolidate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,7 @@ class _Player:
                     tax_id=action.tax_id,
                     tax_treatment=action.tax_treatment,
                     tax_percent=action.tax_percent,
+                    consolidates_invoices=action.consolidate,
                 ),
                 now=self._now,
                 actor=ACTOR,
