@@ -5,6 +5,7 @@ from billing.certificates.models import Certificate
 from billing.discounts.models import Coupon
 from billing.exchange.models import ExchangeRate
 from billing.fapiao.models import Fapiao, FapiaoBuyer, FapiaoFile, FapiaoProductName
+from billing.invoicing.dry_runs.models import ExpectedTotal
 from billing.invoicing.models import (
     BillingRun,
     Charge,
@@ -61,6 +62,7 @@ __all__ = [
     "CreditNoteLine",
     "DocumentMail",
     "ExchangeRate",
+    "ExpectedTotal",
     "Fapiao",
     "FapiaoBuyer",
     "FapiaoFile",

@@ -28,6 +28,7 @@ from console.finance import (
 )
 from console.operations import (
     days,
+    dry_runs,
     gateways,
     ingest,
     meters,
@@ -173,5 +174,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/new/", runs.new_run, name="new_run"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),
     path("runs/<uuid:run_id>/progress", runs.progress, name="run_progress"),
+    path("runs/<uuid:run_id>/difference/", dry_runs.difference, name="run_difference"),
     path("runs/<uuid:run_id>/decision", runs.decide, name="run_decision"),
 ]

@@ -366,6 +366,15 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "unknown_app": _("There is no such app."),
         "unknown_type": _("No meter counts events of this type."),
     },
+    "expected_reason": {
+        "new": pgettext_lazy("expected", "New"),
+        "gone": pgettext_lazy("expected", "Gone"),
+        "ended": pgettext_lazy("expected", "Ends now"),
+        "plan_changed": pgettext_lazy("expected", "Plan changed"),
+        "usage": pgettext_lazy("expected", "Usage"),
+        "other": pgettext_lazy("expected", "Fees, discounts, tax or charges"),
+        "unchanged": pgettext_lazy("expected", "Unchanged"),
+    },
     "event": {
         "api_key.created": _("API key made"),
         "api_key.revoked": _("API key revoked"),

@@ -206,6 +206,7 @@ class RunRow:
     id: UUID
     at: datetime
     finalize: bool
+    dry: bool
     tenant_key: str
     state: RunState
     due: int
@@ -239,7 +240,7 @@ class RunRow:
             "resume": self.state in RESUMABLE,
             "cancel": self.state in CANCELLABLE,
             "retry": self.state in RETRIABLE,
-            "retry_parked": self.is_over and bool(self.parked),
+            "retry_parked": self.is_over and bool(self.parked) and not self.dry,
         }
 
 
@@ -645,6 +646,7 @@ def _run(run: BillingRun) -> RunRow:
         id=run.id,
         at=run.at,
         finalize=run.finalize,
+        dry=run.dry,
         tenant_key=run.tenant_key,
         state=RunState(run.state),
         due=run.due,

@@ -104,6 +104,8 @@ class BillingRun(models.Model):
     `drafted`, `finalized` and `totals` are counted in the transactions that do the work, so that they hold
     whatever is killed. `retry_of` is the run whose parked tenants this one tries again, and no other.
 
+    A `dry` run rates and compares, and bills nothing (`dry_runs`).
+
     Its speed is measured since `measured_from`, when `measured_ranges` were done: since it was cut, or
     resumed.
     """
@@ -117,6 +119,7 @@ class BillingRun(models.Model):
     )
     ranges = models.IntegerField(null=True)
     ranges_done = models.IntegerField(default=0, db_default=0)
+    dry = models.BooleanField(default=False, db_default=False)
     measured_from = models.DateTimeField(null=True)
     measured_ranges = models.IntegerField(default=0, db_default=0)
     retry_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")

@@ -15,7 +15,6 @@ from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.run_billing import RunHalted, bill_range, scheduled_run_of
 from billing.invoicing.services.spread_run import RANGE_KIND, RUN_KIND, spread_run, tenants_of_job
 from kernel import clock
-from tenants.scope import system_scope
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule, subscriber
 
@@ -39,16 +38,17 @@ def run_range(job: JobRun) -> Result:
     """Bill one range of a run's tenants."""
     run_id = UUID(str(job.payload["run_id"]))
     tenants = tenants_of_job(job.payload)
+
+    def conclude() -> None:
+        end_range(run_id=run_id, now=clock.now())
+        job.complete()
+
     with _told_on_the_run(job, run_id):
         while not job.completed:
             try:
-                bill_range(run_id=run_id, tenants=tenants, clock=clock.now)
+                bill_range(run_id=run_id, tenants=tenants, clock=clock.now, conclude=conclude)
             except RunHalted:
                 leave_off(run_id=run_id, job=job)
-            else:
-                with system_scope(purpose=f"billing run {run_id}"):
-                    end_range(run_id=run_id, now=clock.now())
-                    job.complete()
     return None
 
 

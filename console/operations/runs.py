@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django import forms
@@ -15,6 +15,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from billing.invoicing.dry_runs.queries import differences
 from billing.invoicing.listings import RunRow, due_preview, run_detail, run_rows
 from billing.invoicing.services.decide_run import (
     cancel_run,
@@ -41,7 +42,7 @@ def _started(row: RunRow) -> Cell:
     return Link(
         text=formats.instant_text(row.created_at, zone=_ZONE, language=get_language() or "en"),
         url=reverse("console:run", args=[row.id]),
-        note=row.requested_by,
+        note=f"{_('Dry run')} · {row.requested_by}" if row.dry else row.requested_by,
     )
 
 
@@ -96,6 +97,10 @@ class RunForm(forms.Form):
         required=False,
         max_length=100,
     )
+    dry = forms.BooleanField(
+        label=_("Dry run: bill nothing, and show the difference to the period before"),
+        required=False,
+    )
     finalize = forms.BooleanField(
         label=_("Finalise the drafts whose grace is over: they get numbers and can't change again"),
         required=False,
@@ -130,6 +135,7 @@ def new_run(request: StaffRequest) -> HttpResponse:
                 run_id = start_run(
                     at=form.cleaned_data["at"],
                     finalize=form.cleaned_data["finalize"],
+                    dry=form.cleaned_data["dry"],
                     tenant_key=form.cleaned_data["tenant"].strip(),
                     requested_by=request.user.email,
                     now=now,
@@ -161,20 +167,23 @@ def run(request: StaffRequest, run_id: UUID) -> HttpResponse:
         request,
         "console/run.html",
         place="runs",
-        run=run_detail(run_id=run_id),
-        may_decide=_may_decide(request),
+        **_shown(request, run_id),
     )
 
 
 @staff_page(action=StaffAction.RUNS_VIEW, purpose="billing run progress")
 def progress(request: StaffRequest, run_id: UUID) -> HttpResponse:
     """Only the part with the progress."""
-    context = {"run": run_detail(run_id=run_id), "may_decide": _may_decide(request)}
-    return render(request, "console/_run_progress.html", context)
+    return render(request, "console/_run_progress.html", _shown(request, run_id))
 
 
-def _may_decide(request: StaffRequest) -> bool:
-    return staff_may(role=request.user.staff_role, action=StaffAction.RUNS_START)
+def _shown(request: StaffRequest, run_id: UUID) -> dict[str, Any]:
+    found = run_detail(run_id=run_id)
+    return {
+        "run": found,
+        "may_decide": staff_may(role=request.user.staff_role, action=StaffAction.RUNS_START),
+        "differences": differences(run_id=run_id) if found.dry else (),
+    }
 
 
 @staff_page(action=StaffAction.RUNS_START, purpose="decide about a billing run")

@@ -167,6 +167,7 @@ def two_worlds() -> tuple[World, World]:
         a_subscription(tenant)
         some_usage(tenant, {date(2026, 3, 5): 35, date(2026, 4, 7): 12})
         ingest(tenant)
+    _bill(dry=True)
     _bill()
     for tenant in tenants:
         _waive_late_usage(tenant)
@@ -184,12 +185,13 @@ def two_worlds() -> tuple[World, World]:
     return first, second
 
 
-def _bill() -> None:
+def _bill(*, dry: bool = False) -> None:
     with system_scope(purpose="test"):
         run_id = create_run(
             at=datetime.fromisoformat(PERIOD_END),
             finalize=True,
             tenant_key="",
+            dry=dry,
             requested_by="test",
             now=clock.now(),
         )

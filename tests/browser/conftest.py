@@ -164,13 +164,16 @@ def _populate() -> None:
             Member.objects.create(
                 tenant_id=tenant.id, user=User.objects.create_user(email, PASSWORD), role=role
             )
-        run_id = create_run(
-            at=datetime(2026, 4, 3, tzinfo=UTC),
-            finalize=True,
-            requested_by="finance@summit.test",
-            now=NOW,
-        )
-    execute_run(run_id=run_id, clock=clock.now)
+    for dry in (True, False):
+        with system_scope(purpose="test"):
+            run_id = create_run(
+                at=datetime(2026, 4, 3, tzinfo=UTC),
+                finalize=True,
+                dry=dry,
+                requested_by="finance@summit.test",
+                now=NOW,
+            )
+        execute_run(run_id=run_id, clock=clock.now)
     a_charge(
         acme.id,
         {"description": {"en": "Setting up " * 20, "zh-hans": "安装部署" * 40}, "amount": "80"},

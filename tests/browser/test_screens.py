@@ -98,6 +98,8 @@ OPERATIONS = {
     "runs": "/console/runs/",
     "new-run": "/console/runs/new/",
     "run": "/console/runs/{run}/",
+    "dry-run": "/console/runs/{dry}/",
+    "run-difference": "/console/runs/{dry}/difference/",
 }
 CONSOLE = {**SALES, **FINANCE, **OPERATIONS}
 PORTAL = {
@@ -145,9 +147,10 @@ LOOKS = [("light", "en"), ("dark", "zh-hans")]
 
 def address(pattern: str) -> str:
     """The address with the ids of this world."""
-    if "{run}" in pattern:
-        with system_scope(purpose="test"):
-            return pattern.format(run=BillingRun.objects.values_list("id", flat=True)[0])
+    for name, dry in (("run", False), ("dry", True)):
+        if f"{{{name}}}" in pattern:
+            with system_scope(purpose="test"):
+                return pattern.format(**{name: BillingRun.objects.filter(dry=dry)[0].id})
     if "{charge}" in pattern:
         with system_scope(purpose="test"):
             return pattern.format(charge=Charge.objects.values_list("id", flat=True)[0])

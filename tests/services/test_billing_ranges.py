@@ -16,7 +16,7 @@ from billing.invoicing.due_tenants import due_ranges
 from billing.invoicing.models import BillingRun, Invoice, LateUsage
 from billing.invoicing.queries import InvoiceFilter, all_invoices
 from billing.invoicing.representation import invoice_document
-from billing.invoicing.services import draft_due, run_billing
+from billing.invoicing.services import draft_due, rate_due, run_billing
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.invoicing.services.run_now import run_now
 from billing.invoicing.services.spread_run import RANGE_KIND, spread_run
@@ -131,7 +131,7 @@ def test_a_correction_while_a_document_is_rated_is_not_lost(
         return usage
 
     with monkeypatch.context() as patched:
-        patched.setattr(draft_due, "load_usage", then_corrected)
+        patched.setattr(rate_due, "load_usage", then_corrected)
         bill(GRACE_OVER)
     assert listed()[-1]["total"] == "204.00"  # 11: one started ten above the included, 5.00
 

@@ -40,6 +40,7 @@ class Billed:
     due: int = 0
     drafted: int = 0
     finalized: int = 0
+    unchanged: int = 0
     parked: Sequence[Parked] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
 
@@ -53,12 +54,13 @@ def count_work(*, run_id: UUID, billed: Billed, now: datetime) -> bool:
     run.due += billed.due
     run.drafted += billed.drafted
     run.finalized += billed.finalized
+    run.unchanged += billed.unchanged
     totals = run_totals(run)
     for currency, minor in billed.totals.items():
         totals[currency] = totals.get(currency, Money.zero(currency)) + Money(minor, currency)
     run.totals = {code: f"{money.amount:f}" for code, money in sorted(totals.items())}
     run.progressed_at = now
-    written = ["due", "drafted", "finalized", "totals", "progressed_at"]
+    written = ["due", "drafted", "finalized", "unchanged", "totals", "progressed_at"]
     if billed.parked:
         run.parked = [*run.parked, *(asdict(each) for each in billed.parked)]
         written.append("parked")
@@ -77,10 +79,11 @@ def keep_progress(run: BillingRun, *, now: datetime) -> None:
     """Store how far a run is. One that failed stays so until all its ranges are billed."""
     run.progressed_at = now
     if run.ranges_done == run.ranges:
-        left = due_drafts(run).count()
-        run.unchanged = left if run.finalize else max(0, left - run.drafted)
-        # What was parked before may have been let go on, or parked anew.
-        run.parked = [asdict(each) for each in parked_tenants(run)]
+        if not run.dry:
+            left = due_drafts(run).count()
+            run.unchanged = left if run.finalize else max(0, left - run.drafted)
+            # What was parked before may have been let go on, or parked anew.
+            run.parked = [asdict(each) for each in parked_tenants(run)]
         run.state, run.finished_at, run.error = RunState.DONE, now, ""
     run.save()
 

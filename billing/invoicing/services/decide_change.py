@@ -22,7 +22,7 @@ from billing.invoicing.contracts import (
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
 from billing.invoicing.drafting import Contract, HeldVersion, draft_document
 from billing.invoicing.models import Invoice, InvoiceLine
-from billing.invoicing.services.draft_due import due_boundaries
+from billing.invoicing.services.rate_due import due_boundaries
 from billing.rating.lines import LineKind
 from billing.rating.terms import Timing
 from billing.rating.usage import Usage

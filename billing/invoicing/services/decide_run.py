@@ -82,11 +82,12 @@ def retry_parked(*, run_id: UUID, actor: str, now: datetime) -> UUID:
     Raises Conflict `nothing_parked` where it left nobody aside.
     """
     run = _locked(run_id, allowed=OVER)
-    if not run.parked:
+    if run.dry or not run.parked:
         raise Conflict("nothing_parked", "The run left no tenant aside.", field="run")
     return start_run(
         at=now,
         finalize=run.finalize,
+        dry=run.dry,
         tenant_key="",
         retry_of=run.id,
         requested_by=actor,

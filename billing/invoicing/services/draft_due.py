@@ -1,35 +1,25 @@
 """Draft what is due, and issue at once what waits for nothing: one chunk of subscriptions a transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
-from billing.invoicing.contracts import load_contracts, load_usage, users_to_count
-from billing.invoicing.domain import InvoiceStatus
-from billing.invoicing.drafting import Contract, Draft, draft_document
-from billing.invoicing.late_periods import Late, correction_counts, find_late
-from billing.invoicing.late_usage import with_adjustments
+from billing.invoicing.drafting import Contract
 from billing.invoicing.parking import Parked
 from billing.invoicing.rated import Rated
 from billing.invoicing.services.finalize_rated import Outcome, finalize_rated
+from billing.invoicing.services.rate_due import rate_due
 from billing.invoicing.storing import Document, invoice_row, store_documents
 from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
-from billing.rating.usage import Usage
-from billing.subscriptions.domain import Boundary, SubscriptionStatus
+from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.array_literals import plain_array, text_array
-from kernel.errors import Conflict, DomainError
-from kernel.period import Period, local_day
-from metering.queries import Span
+from kernel.period import local_day
 from tenants.scope import system_scope
 from work.connections import cursor
 
 CHUNK = 500
-BOUNDARIES = 12
-"""How many documents of one subscription a chunk drafts at most; the next chunk goes on. It bounds
-memory when years are caught up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,47 +65,20 @@ def draft_due(
         outcome = Drafted(subscriptions=len(rows))
         if not rows:
             return outcome
-        contracts = load_contracts(rows, seller=seller)
-        due = {row.id: due_boundaries(row, contracts[row.id], at=at) for row in rows}
-        documents = _documents(rows, due)
-        late = find_late(contracts=contracts, lock=True)
-        # What is known to be corrected is counted before the usage is read: what comes between is
-        # found the next time.
-        counts = _corrections(contracts, due)
-        usage = load_usage(
-            spans=[span for row in rows if (span := usage_span(contracts[row.id], due[row.id]))],
-            meters={meter for contract in contracts.values() for meter in contract.meters},
-            users=[
-                each
-                for row in rows
-                for each in users_to_count(contracts[row.id], ended_periods(due[row.id]))
-            ],
-        )
         stored: list[Document] = []
         rated: list[Rated] = []
-        for row in rows:
-            contract = contracts[row.id]
-            try:
-                _refuse_billed(due[row.id], documents[row.id])
-                drafts = _drafts(
-                    contract, due[row.id], usage.get(row.tenant_id, {}), late.get(row.id)
-                )
-            except DomainError as error:
-                row.parked_code, row.parked_detail = error.code, error.message
-                outcome.parked.append(
-                    Parked(tenant=contract.tenant_key, code=error.code, detail=error.message)
-                )
+        for due in rate_due(rows, at=at, seller=seller, lock=True):
+            row, contract = due.row, due.contract
+            if due.fault is not None:
+                row.parked_code, row.parked_detail = due.fault.code, due.fault.message
+                outcome.parked.append(Parked.by(due.fault, tenant=contract.tenant_key))
                 continue
             # What is to be consolidated waits for the tenant's other subscriptions to be drafted.
-            goes_first = (
-                row.id not in late
-                and not row.tenant.consolidates_invoices
-                and not any(status == InvoiceStatus.DRAFT for _, status in documents[row.id])
-            )
-            for draft in drafts:
+            goes_first = due.goes_first and not row.tenant.consolidates_invoices
+            for draft in due.drafts:
                 invoice = invoice_row(contract, draft, seller=seller, at=at)
                 invoice.tenant, invoice.subscription = row.tenant, row
-                invoice.corrections_counted = counts.get((row.id, draft.boundary_at), 0)
+                invoice.corrections_counted = due.corrections.get(draft.boundary_at, 0)
                 stored.append(Document(invoice=invoice, draft=draft))
                 outcome.totals[draft.currency] += draft.total.minor
                 if goes_first:
@@ -127,7 +90,7 @@ def draft_due(
                             corrections=invoice.corrections_counted,
                         )
                     )
-            _move_on(row, contract, passed=due[row.id][-1].at)
+            move_on(row, contract, passed=due.boundaries[-1].at)
         store_documents(stored)
         _store(rows)
         outcome.drafted = len(stored)
@@ -139,7 +102,7 @@ def draft_due(
         return outcome
 
 
-def _move_on(row: Subscription, contract: Contract, *, passed: datetime) -> None:
+def move_on(row: Subscription, contract: Contract, *, passed: datetime) -> None:
     """The cursor moves; a plan that was to change there has changed, a cancelled one has ended."""
     row.next_boundary_at = contract.cadence.after(passed)
     row.plan_version_id = contract.version_on(
@@ -176,107 +139,3 @@ def _store(rows: Sequence[Subscription]) -> None:
                 text_array(row.parked_detail for row in rows),
             ],
         )
-
-
-def due_boundaries(row: Subscription, contract: Contract, *, at: datetime) -> list[Boundary]:
-    """The boundaries of a subscription from its cursor to `at`, at most `BOUNDARIES`."""
-    due: list[Boundary] = []
-    boundary_at = row.next_boundary_at
-    while boundary_at is not None and boundary_at <= at and len(due) < BOUNDARIES:
-        due.append(contract.cadence.boundary(boundary_at))
-        boundary_at = contract.cadence.after(boundary_at)
-    return due
-
-
-def ended_periods(boundaries: Sequence[Boundary]) -> list[Period]:
-    """The served periods that end at these boundaries."""
-    return [each.ended.served for each in boundaries if each.ended is not None]
-
-
-def usage_span(contract: Contract, boundaries: Sequence[Boundary]) -> Span | None:
-    """The local days whose usage these boundaries bill; None when they bill none."""
-    served = ended_periods(boundaries)
-    if not served or not contract.meters:
-        return None
-    zone = contract.cadence.zone
-    return Span(
-        tenant_id=contract.tenant_id,
-        from_day=min(period.first_day(zone) for period in served),
-        to_day=max(period.end_day(zone) for period in served),
-    )
-
-
-def _documents(
-    rows: Sequence[Subscription], due: Mapping[UUID, Sequence[Boundary]]
-) -> dict[UUID, list[tuple[datetime, str]]]:
-    """The documents that each subscription has at boundaries from its first due one on, and its drafts:
-    (boundary, status) by subscription."""
-    documents: dict[UUID, list[tuple[datetime, str]]] = {row.id: [] for row in rows}
-    with cursor() as db:
-        db.execute(
-            """
-            SELECT i.subscription_id, i.boundary_at, i.status
-              FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[])
-                   AS asked (tenant_id, id, first_at)
-              JOIN billing_invoice i
-                ON i.tenant_id = asked.tenant_id AND i.subscription_id = asked.id
-               AND i.kind = 'subscription'
-               AND (i.boundary_at >= asked.first_at OR i.status = 'draft')
-            """,
-            [
-                plain_array(row.tenant_id for row in rows),
-                plain_array(row.id for row in rows),
-                plain_array(due[row.id][0].at.isoformat() for row in rows),
-            ],
-        )
-        for subscription_id, boundary_at, status in db.fetchall():
-            documents[UUID(str(subscription_id))].append((boundary_at, status))
-    return documents
-
-
-def _refuse_billed(
-    boundaries: Sequence[Boundary], documents: Sequence[tuple[datetime, str]]
-) -> None:
-    """Raises Conflict where a boundary that is said to be due has a document (item 11)."""
-    due = {each.at for each in boundaries}
-    for boundary_at, _ in documents:
-        if boundary_at in due:
-            raise Conflict(
-                "period_already_billed",
-                f"The period at {boundary_at.isoformat()} has a document already, though "
-                "the subscription says that it is due.",
-            )
-
-
-def _corrections(
-    contracts: Mapping[UUID, Contract], due: Mapping[UUID, Sequence[Boundary]]
-) -> dict[tuple[UUID, datetime], int]:
-    """How many corrections the days have of each period that ended, by subscription and boundary."""
-    asked = [
-        (key, boundary.at, boundary.ended.served)
-        for key, boundaries in due.items()
-        for boundary in boundaries
-        if boundary.ended is not None
-    ]
-    counts = correction_counts(periods=[(contracts[key], served) for key, _, served in asked])
-    return {(key, at): count for (key, at, _), count in zip(asked, counts, strict=True)}
-
-
-def _drafts(
-    contract: Contract, boundaries: Sequence[Boundary], usage: Usage, late: Late | None
-) -> list[Draft]:
-    """The drafts of the boundaries. Late usage of earlier periods goes onto the first of them, unless
-    a draft is there already, which then takes it when it is refreshed."""
-    adjusted = late.for_document(None) if late is not None else ()
-    drafts: list[Draft] = []
-    for boundary in boundaries:
-        draft = with_adjustments(
-            draft_document(contract=contract, boundary=boundary, usage=usage),
-            contract=contract,
-            boundary=boundary,
-            adjusted=() if drafts else adjusted,
-        )
-        # Late usage may still fill an empty document that waits for it; any other stays empty.
-        if draft is not None and (draft.waits_for_usage or not draft.is_empty):
-            drafts.append(draft)
-    return drafts

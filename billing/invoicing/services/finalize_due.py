@@ -14,8 +14,8 @@ from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.models import Invoice, InvoiceLine
 from billing.invoicing.parking import Parked
 from billing.invoicing.rated import Rated
-from billing.invoicing.services.draft_due import ended_periods, usage_span
 from billing.invoicing.services.finalize_rated import finalize_rated
+from billing.invoicing.services.rate_due import ended_periods, usage_span
 from billing.invoicing.storing import Document, content_hash, store_lines
 from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from billing.subscriptions.domain import Boundary
@@ -72,7 +72,12 @@ def finalize_due(
         last = invoices[-1]
         outcome.last = (last.tenant_id, last.finalize_at, last.id)
         invoices = _with_siblings(invoices, at=at, finalize=finalize)
-        rated, changed = _rate(invoices, outcome)
+        rated, changed, faults = rate_drafts(invoices, lock=True)
+        for contract, fault in faults:
+            outcome.parked.append(Parked.by(fault, tenant=contract.tenant_key))
+            Subscription.objects.filter(id=contract.subscription_id).update(
+                parked_code=fault.code, parked_detail=fault.message
+            )
         _rewrite(changed)
         outcome.refreshed = len(changed)
         if finalize:
@@ -133,9 +138,11 @@ def _with_siblings(invoices: list[Invoice], *, at: datetime, finalize: bool) -> 
     return sorted([*invoices, *more], key=lambda each: (each.tenant_id, each.finalize_at, each.id))
 
 
-def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated], list[Rated]]:
-    """The drafts rated anew, and those of them that say something else now. What can't be rated is
-    parked."""
+def rate_drafts(
+    invoices: Sequence[Invoice], *, lock: bool
+) -> tuple[list[Rated], list[Rated], list[tuple[Contract, DomainError]]]:
+    """The drafts rated anew, those of them that say something else now, and whose can't be rated; in the
+    caller's scope. Nothing is written; `lock` as `rate_due`."""
     subscriptions = {
         invoice.subscription_id: invoice.subscription
         for invoice in invoices
@@ -154,7 +161,7 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated],
             for invoice, contract, _ in work
         ]
     )
-    late = find_late(contracts=contracts, lock=True)
+    late = find_late(contracts=contracts, lock=lock)
     usage = load_usage(
         spans=[
             span for _, contract, boundary in work if (span := usage_span(contract, [boundary]))
@@ -167,6 +174,7 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated],
         ],
     )
     rated, changed = [], []
+    faults: list[tuple[Contract, DomainError]] = []
     for (invoice, contract, boundary), corrections in zip(work, counts, strict=True):
         of_subscription = late.get(contract.subscription_id)
         try:
@@ -186,12 +194,7 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated],
                     "mend its dates or void the draft.",
                 )
         except DomainError as error:
-            outcome.parked.append(
-                Parked(tenant=contract.tenant_key, code=error.code, detail=error.message)
-            )
-            Subscription.objects.filter(id=contract.subscription_id).update(
-                parked_code=error.code, parked_detail=error.message
-            )
+            faults.append((contract, error))
             continue
         each = Rated(
             invoice=invoice,
@@ -203,7 +206,7 @@ def _rate(invoices: Sequence[Invoice], outcome: Finalized) -> tuple[list[Rated],
         rated.append(each)
         if content_hash(draft) != bytes(invoice.content_hash or b""):
             changed.append(each)
-    return rated, changed
+    return rated, changed, faults
 
 
 def _rewrite(changed: Sequence[Rated]) -> None:

@@ -111,7 +111,7 @@ def _is_ready(each: Rated, *, at: datetime, closed: Mapping[UUID, date]) -> bool
 def _agreeing(ready: Sequence[Rated], outcome: Outcome, *, at: datetime) -> list[Rated]:
     """Those whose usage was counted twice to the same; of the others who differs is parked."""
     compared = compare_usage(
-        billed=[(each.contract, _billed_periods(each)) for each in ready], now=at
+        billed=[(each.contract, billed_periods(each)) for each in ready], now=at
     )
     agreeing = []
     for place, each in enumerate(ready):
@@ -161,7 +161,8 @@ def _complete(agreeing: Sequence[Rated], outcome: Outcome, *, at: datetime) -> d
     return complete
 
 
-def _billed_periods(each: Rated) -> list[Period]:
+def billed_periods(each: Rated) -> list[Period]:
+    """The periods whose usage a document bills: its own, and those whose late usage it settles."""
     late = each.late.adjusted if each.late is not None else ()
     own = [each.draft.period] if each.draft.waits_for_usage else []
     return [*own, *(adjusted.billed.period for adjusted in late)]

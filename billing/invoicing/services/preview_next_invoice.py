@@ -11,7 +11,7 @@ from billing.invoicing.drafting import Contract, draft_document
 from billing.invoicing.late_periods import find_late
 from billing.invoicing.late_usage import with_adjustments
 from billing.invoicing.listings import LineRow, rows_of_draft
-from billing.invoicing.services.draft_due import ended_periods, usage_span
+from billing.invoicing.services.rate_due import ended_periods, usage_span
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.models import Subscription
 from kernel.errors import DomainError

@@ -21,6 +21,7 @@ from billing.invoicing.services.count_run import (
     tenants_of,
 )
 from billing.invoicing.services.draft_due import Drafted, draft_due
+from billing.invoicing.services.expect_range import expect_range
 from billing.invoicing.services.finalize_due import Finalized, finalize_due
 from billing.invoicing.services.issue_charges import IssuedCharges, issue_due_charges
 from billing.invoicing.services.settle_late_usage import SettledLate, settle_late_usage
@@ -50,11 +51,12 @@ def create_run(
     finalize: bool,
     tenant_key: str = "",
     retry_of: UUID | None = None,
+    dry: bool = False,
     requested_by: str,
     now: datetime,
 ) -> UUID:
     """Record a run that is to be executed, in the caller's cross-tenant scope; with `retry_of`, over the
-    tenants that were parked when that run ended.
+    tenants that were parked when that run ended. A `dry` one bills nothing.
 
     Raises NotFound `tenant_not_found` for a tenant key that nobody has.
     """
@@ -66,6 +68,7 @@ def create_run(
         finalize=finalize,
         tenant_key=tenant_key,
         retry_of_id=retry_of,
+        dry=dry,
         requested_by=requested_by,
         created_at=now,
     )
@@ -98,9 +101,13 @@ def execute_run(
     with system_scope(purpose=f"billing run {run_id}"):
         ranges = plan_run(run_id=run_id, now=clock())
     for each in ranges:
-        bill_range(run_id=run_id, tenants=each, clock=clock)
+        bill_range(
+            run_id=run_id,
+            tenants=each,
+            clock=clock,
+            conclude=lambda: end_range(run_id=run_id, now=clock()),
+        )
         with system_scope(purpose=f"billing run {run_id}"):
-            end_range(run_id=run_id, now=clock())
             result = run_result(run_id=run_id)
         on_progress(result)
     with system_scope(purpose=f"billing run {run_id}"):
@@ -108,7 +115,8 @@ def execute_run(
 
 
 def prepare_run(*, run_id: UUID, clock: Callable[[], datetime]) -> None:
-    """Bring a run's usage up to date and close the days that were over at its instant."""
+    """Bring a run's usage up to date and close the days that were over at its instant; a dry run closes
+    none."""
     with system_scope(purpose=f"billing run {run_id}"):
         run = BillingRun.objects.select_for_update(of=("self",)).get(id=run_id)
         now = clock()
@@ -118,10 +126,14 @@ def prepare_run(*, run_id: UUID, clock: Callable[[], datetime]) -> None:
         run.save(update_fields=["state", "started_at", "progressed_at", "finished_at", "error"])
         at = run.at
         only: list[UUID] = []
+        dry = run.dry
         if tenants_of(run):
-            unpark_tenants(run, now=now)
             only = _tenant_ids(run)
+            if not dry:
+                unpark_tenants(run, now=now)
     roll_up_pending(now=clock(), tenant_ids=only or None)
+    if dry:
+        return
     with system_scope(purpose=f"billing run {run_id}"):
         # Days that were over at `at`; an invoice never bills a day that can still change.
         close_days(now=at, tenant_ids=only or None)
@@ -151,7 +163,12 @@ def _ranges(run: BillingRun) -> list[Tenants]:
     tenants = ALL_TENANTS
     if run.tenant_key:
         tenants = TenantRange.of_one(Tenant.objects.get(key=run.tenant_key).id)
-    return [*due_ranges(at=run.at, finalize=run.finalize, tenants=tenants, size=TENANTS_A_RANGE)]
+    ranges = due_ranges(at=run.at, finalize=run.finalize, tenants=tenants, size=TENANTS_A_RANGE)
+    if run.dry:
+        # Whom nothing is due of any more is compared as well: the first range begins with the first tenant.
+        first = ranges[0] if ranges else tenants
+        ranges = [TenantRange(first=tenants.first, end=first.end), *ranges[1:]]
+    return [*ranges]
 
 
 def _tenant_ids(run: BillingRun) -> list[UUID]:
@@ -159,9 +176,16 @@ def _tenant_ids(run: BillingRun) -> list[UUID]:
     return list(Tenant.objects.filter(**wanted).order_by("id").values_list("id", flat=True))
 
 
-def bill_range(*, run_id: UUID, tenants: Tenants, clock: Callable[[], datetime]) -> None:
+def bill_range(
+    *,
+    run_id: UUID,
+    tenants: Tenants,
+    clock: Callable[[], datetime],
+    conclude: Callable[[], None],
+) -> None:
     """Bill the tenants of one range as the run says, a few hundred subscriptions a transaction, each
-    counted where it is done.
+    counted where it is done; `conclude` is called in the last one. A dry run's range is one transaction, so
+    that what it found is there once, or not yet.
 
     Raises RunHalted as soon as the run is paused or cancelled, between two transactions.
     """
@@ -169,11 +193,19 @@ def bill_range(*, run_id: UUID, tenants: Tenants, clock: Callable[[], datetime])
         run = BillingRun.objects.get(id=run_id)
     if run.state in HALTED:
         raise RunHalted
+    if run.dry:
+        with system_scope(purpose=f"billing run {run_id}"):
+            expected = expect_range(run=run, tenants=tenants)
+            count_work(run_id=run_id, billed=expected, now=clock())
+            conclude()
+        return
     work = _Work(run=run, tenants=tenants, clock=clock)
     work.bill_boundaries()
     if run.finalize:
         work.settle_late()
         work.issue_charges()
+    with system_scope(purpose=f"billing run {run_id}"):
+        conclude()
 
 
 class _Work:

@@ -19,11 +19,12 @@ def run_now(
     at: datetime,
     finalize: bool,
     tenant_key: str = "",
+    dry: bool = False,
     requested_by: str,
     clock: Callable[[], datetime],
     on_progress: Callable[[RunResult], None] = lambda _: None,
 ) -> RunResult:
-    """Record a run and do it to its end; workers that are there take ranges of it as well.
+    """Record a run, a `dry` one if so, and do it to its end; workers that are there take ranges of it as well.
 
     Raises NotFound as `create_run`, Conflict `run_failed` where a range failed again and again: it is
     parked, the others are billed; `run_halted` where somebody paused or cancelled it meanwhile. Killed, it
@@ -34,6 +35,7 @@ def run_now(
             at=at,
             finalize=finalize,
             tenant_key=tenant_key,
+            dry=dry,
             requested_by=requested_by,
             now=clock(),
         )

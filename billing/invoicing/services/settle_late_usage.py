@@ -60,16 +60,7 @@ def settle_late_usage(
     this kind, late usage is collected. `count` is called last in the transaction, if anything was late.
     """
     with system_scope(purpose="settle late usage"):
-        rows = list(
-            Subscription.objects.select_related("plan_version", "tenant")
-            .filter(
-                Q(status=SubscriptionStatus.ENDED) | ~Q(late_usage=LateUsagePolicy.NEXT_INVOICE),
-                parked_code__in=["", DIFFERS, FIELDS_MISSING],
-                **tenants.lookup,
-            )
-            .filter(**({"id__gt": after} if after is not None else {}))
-            .order_by("id")[:CHUNK]
-        )
+        rows = late_candidates(tenants=tenants, after=after)
         outcome = SettledLate(seen=len(rows))
         if not rows:
             return outcome
@@ -77,12 +68,7 @@ def settle_late_usage(
         late = find_late(contracts=load_contracts(rows), lock=True)
         if not late:
             return outcome
-        last = _last_documents(late)
-        due = [
-            each
-            for each in late.values()
-            if _is_due(each, at=at, last=last.get(each.subscription.id))
-        ]
+        due, last = late_to_settle(late, at=at)
         due = _compared(due, at=at)
         _waive([each for each in due if each.policy is LateUsagePolicy.WAIVE], outcome, at=at)
         _bill(
@@ -95,6 +81,32 @@ def settle_late_usage(
         )
         count(outcome)
         return outcome
+
+
+def late_candidates(*, tenants: Tenants, after: UUID | None) -> list[Subscription]:
+    """Up to `CHUNK` subscriptions after that one whose late usage no next invoice bills."""
+    return list(
+        Subscription.objects.select_related("plan_version", "tenant")
+        .filter(
+            Q(status=SubscriptionStatus.ENDED) | ~Q(late_usage=LateUsagePolicy.NEXT_INVOICE),
+            parked_code__in=["", DIFFERS, FIELDS_MISSING],
+            **tenants.lookup,
+        )
+        .filter(**({"id__gt": after} if after is not None else {}))
+        .order_by("id")[:CHUNK]
+    )
+
+
+def late_to_settle(
+    late: Mapping[UUID, Late], *, at: datetime
+) -> tuple[list[Late], dict[UUID | None, datetime]]:
+    """The late usage that is collected long enough at `at`; and when each subscription's last document of
+    late usage was made."""
+    last = _last_documents(late)
+    due = [
+        each for each in late.values() if _is_due(each, at=at, last=last.get(each.subscription.id))
+    ]
+    return due, last
 
 
 def _last_documents(late: Mapping[UUID, Late]) -> dict[UUID | None, datetime]:
@@ -187,7 +199,7 @@ def _bill(
     for late in billed:
         if _park(late, outcome):
             continue
-        draft = _draft(late, at=at, last=last.get(late.subscription.id))
+        draft = late_draft(late, at=at, last=last.get(late.subscription.id))
         if draft is None:
             documents.append((late, None, None))
             continue
@@ -246,7 +258,8 @@ def _complete(
     return complete
 
 
-def _draft(late: Late, *, at: datetime, last: datetime | None) -> Draft | None:
+def late_draft(late: Late, *, at: datetime, last: datetime | None) -> Draft | None:
+    """The document of late usage; None where it changes no amount."""
     touched = [each for each in late.adjusted if each.lines]
     if not touched:
         return None

@@ -16,11 +16,12 @@ def start_run(
     finalize: bool,
     tenant_key: str,
     retry_of: UUID | None = None,
+    dry: bool = False,
     requested_by: str,
     now: datetime,
 ) -> UUID:
     """Record a run and the job that executes it, in the caller's cross-tenant scope; with `retry_of`, over
-    the tenants that were parked when that run ended.
+    the tenants that were parked when that run ended. A `dry` one bills nothing.
 
     Raises NotFound `tenant_not_found`, Invalid `instant_in_future`: a run closes the days before its
     instant for good, so one ahead of the clock would end days that are not over.
@@ -36,6 +37,7 @@ def start_run(
         finalize=finalize,
         tenant_key=tenant_key,
         retry_of=retry_of,
+        dry=dry,
         requested_by=requested_by,
         now=now,
     )
@@ -55,6 +57,7 @@ def start_run(
                 "at": at.isoformat(),
                 "finalize": finalize,
                 "tenant": tenant_key,
+                "dry": dry,
                 "retry_of": None if retry_of is None else str(retry_of),
             },
         ),
