@@ -15,6 +15,7 @@ from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.run_billing import RunHalted, bill_range, scheduled_run_of
 from billing.invoicing.services.spread_run import RANGE_KIND, RUN_KIND, spread_run, tenants_of_job
 from kernel import clock
+from tenants.scope import system_scope
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule, subscriber
 
