@@ -35,6 +35,7 @@ from console.operations import (
     partitions,
     quarantine,
     runs,
+    uninvoiced,
     usage,
 )
 from console.sales import (
@@ -172,6 +173,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("rejected/<str:tenant_key>/", quarantine.tenants_events, name="rejected_events"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/new/", runs.new_run, name="new_run"),
+    path("runs/uninvoiced/", uninvoiced.uninvoiced, name="uninvoiced"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),
     path("runs/<uuid:run_id>/progress", runs.progress, name="run_progress"),
     path("runs/<uuid:run_id>/difference/", dry_runs.difference, name="run_difference"),

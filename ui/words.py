@@ -366,6 +366,12 @@ _WORDS: Final[Mapping[str, Mapping[str, Text]]] = {
         "unknown_app": _("There is no such app."),
         "unknown_type": _("No meter counts events of this type."),
     },
+    "held_period": {
+        "parked": _("Left aside"),
+        "not_drafted": _("No run looked at it"),
+        "draft": _("Its draft is not finalised"),
+        "grace": _("Its agreed grace goes on"),
+    },
     "expected_reason": {
         "new": pgettext_lazy("expected", "New"),
         "gone": pgettext_lazy("expected", "Gone"),

@@ -1,6 +1,6 @@
 """What the console and the commands show of due work; on the alias of the caller's scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Now
 
 from work import registry
-from work.connections import current_alias, cursor
+from work.connections import JOBS, current_alias, cursor
 from work.domain import AT_ONCE, JobState
 from work.models import Job, OutboxMessage
 
@@ -152,6 +152,18 @@ def progress(*, job_id: UUID) -> Progress | None:
 def progress_of(*, kind: str, key: str) -> Progress | None:
     """The same of the newest job of a kind and business key."""
     return _progress(_jobs().filter(kind=kind, key=key).order_by("-created_at").first())
+
+
+def newest_result(*, kind: str) -> Mapping[str, Any] | None:
+    """What the newest job of a kind that is done told; None where none has told anything. Outside any scope."""
+    found: Mapping[str, Any] | None = (
+        Job.objects.using(JOBS)
+        .filter(kind=kind, state=JobState.DONE)
+        .order_by("-id")
+        .values_list("result", flat=True)
+        .first()
+    )
+    return found
 
 
 def _progress(found: Job | None) -> Progress | None:

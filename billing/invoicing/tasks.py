@@ -7,6 +7,7 @@ from uuid import UUID
 
 from billing.invoicing.services import issue_charges, migrate_plan, request_change
 from billing.invoicing.services.carry_out_change import carry_out_change
+from billing.invoicing.services.check_uninvoiced import CHECK_KIND, check_uninvoiced
 from billing.invoicing.services.count_run import end_range
 from billing.invoicing.services.decide_on_invoice import expire_requests
 from billing.invoicing.services.fail_run import fail_run
@@ -92,6 +93,19 @@ def print_issued(job: JobRun) -> Result:
     return None
 
 
+@job_kind(CHECK_KIND, max_attempts=3)
+def check(job: JobRun) -> Result:
+    """Say how many periods have no invoice ten days after their end."""
+    return {"uninvoiced": check_uninvoiced(now=job.now)}
+
+
+schedule(
+    name=CHECK_KIND,
+    every=timedelta(days=1),
+    kind=CHECK_KIND,
+    catch_up="last",
+    offset=timedelta(hours=5),
+)
 schedule(
     name="billing.run",
     every=timedelta(hours=1),

@@ -19,6 +19,7 @@ from billing.invoicing.listings import (
     receivables,
     run_rows,
 )
+from billing.invoicing.uninvoiced import uninvoiced_count
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from kernel import clock
@@ -60,6 +61,7 @@ def overview(request: StaffRequest) -> HttpResponse:
         tenants=sum(counts.values()),
         drafts=draft_count(),
         runs=recent.rows,
+        uninvoiced=uninvoiced_count(now=now),
         waiting=request_rows(state="waiting", limit=5),
         now=now,
     )

@@ -99,6 +99,8 @@ class _Range:
     def _rate_due(self, rows: list[Subscription]) -> None:
         """A few boundaries of each at a time, as a run takes them; the rows move on in memory alone."""
         with_late = True
+        rated: list[Rated] = []
+        ended: list[tuple[UUID, Contract]] = []
         while rows:
             left = []
             for due in rate_due(rows, at=self._at, seller=SELLER, lock=False, with_late=with_late):
@@ -106,7 +108,7 @@ class _Range:
                     self._park([(due.contract, due.fault)])
                     continue
                 self._drafted += len(due.drafts)
-                self._take(
+                rated.extend(
                     Rated(
                         invoice=self._row(due.row, due.contract, draft),
                         contract=due.contract,
@@ -117,10 +119,13 @@ class _Range:
                 )
                 move_on(due.row, due.contract, passed=due.boundaries[-1].at)
                 if due.row.next_boundary_at is None:
-                    self._ends(due.row.tenant_id, due.contract)
+                    ended.append((due.row.tenant_id, due.contract))
                 elif due.row.next_boundary_at <= self._at:
                     left.append(due.row)
             rows, with_late = left, False
+        self._take(rated)
+        for tenant_id, contract in ended:
+            self._ends(tenant_id, contract)
 
     def _row(self, row: Subscription, contract: Contract, draft: Draft) -> Invoice:
         invoice = invoice_row(contract, draft, seller=SELLER, at=self._at)
