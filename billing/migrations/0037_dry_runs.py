@@ -11,7 +11,7 @@ _REASONS = ["new", "gone", "ended", "plan_changed", "usage", "other", "unchanged
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("billing", "0035_paid_whole"), ("tenants", "0004_taxes")]
+    dependencies: ClassVar = [("billing", "0036_proformas"), ("tenants", "0004_taxes")]
 
     operations: ClassVar = [
         migrations.AddField(
