@@ -1,4 +1,7 @@
-"""What tenants were billed before: the documents that a dry run's are compared with. Set-based."""
+"""What tenants were billed before: the documents that a dry run's are compared with. Set-based.
+
+A document that was consolidated keeps its own total, and its lines stand in the invoice that took it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,11 +40,13 @@ SELECT d.tenant_id, d.currency, d.total_minor, coalesce(l.usage, 0)::bigint,
   FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::integer[])
        AS asked (tenant_id, id, first_at, documents)
  CROSS JOIN LATERAL (
-       SELECT i.tenant_id, i.id, i.currency, i.total_minor
+       SELECT i.tenant_id, coalesce(i.consolidated_into_id, i.id) AS id, i.currency, i.total_minor,
+              i.consolidated_into_id IS NOT NULL AS is_part
          FROM billing_invoice i
         WHERE i.tenant_id = asked.tenant_id AND i.subscription_id = asked.id
           AND i.kind = 'subscription' AND i.boundary_at < asked.first_at
-          AND (i.status IN ('open', 'paid', 'uncollectible') OR i.total_minor < 0)
+          AND (i.status IN ('open', 'paid', 'uncollectible') OR i.total_minor < 0
+               OR i.consolidated_into_id IS NOT NULL)
         ORDER BY i.boundary_at DESC
         LIMIT asked.documents) AS d
   LEFT JOIN LATERAL (
@@ -49,14 +54,15 @@ SELECT d.tenant_id, d.currency, d.total_minor, coalesce(l.usage, 0)::bigint,
               array_agg(DISTINCT l.plan_version_id) FILTER (WHERE l.plan_version_id IS NOT NULL)
               AS versions
          FROM billing_invoiceline l
-        WHERE l.tenant_id = d.tenant_id AND l.invoice_id = d.id) AS l ON true
+        WHERE l.tenant_id = d.tenant_id AND l.invoice_id = d.id
+          AND (NOT d.is_part OR l.subscription_id = asked.id)) AS l ON true
 """
 _ENDED = """
 SELECT i.tenant_id, i.currency, i.total_minor
   FROM billing_subscription s
   JOIN billing_invoice i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
  WHERE s.status = 'ended' AND i.kind = 'subscription'
-   AND i.status IN ('open', 'paid', 'uncollectible')
+   AND (i.status IN ('open', 'paid', 'uncollectible') OR i.consolidated_into_id IS NOT NULL)
    AND i.boundary_at > %(at)s::timestamptz - interval '2 months'
    AND i.boundary_at <= %(at)s::timestamptz - interval '1 month'
    AND CASE WHEN %(named)s::uuid[] IS NOT NULL THEN s.tenant_id = ANY(%(named)s::uuid[])

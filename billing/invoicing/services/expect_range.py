@@ -22,11 +22,11 @@ from billing.invoicing.late_periods import find_late
 from billing.invoicing.models import BillingRun, Charge, Invoice
 from billing.invoicing.parking import Parked
 from billing.invoicing.parties_at_issue import held_back
+from billing.invoicing.rated import Rated
 from billing.invoicing.recounts import compare_usage
 from billing.invoicing.services.count_run import Billed
 from billing.invoicing.services.draft_due import move_on
 from billing.invoicing.services.finalize_due import rate_drafts
-from billing.invoicing.rated import Rated
 from billing.invoicing.services.finalize_rated import billed_periods
 from billing.invoicing.services.issue_documents import Issuable, with_parties
 from billing.invoicing.services.rate_due import rate_due

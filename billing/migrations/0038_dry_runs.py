@@ -11,7 +11,10 @@ _REASONS = ["new", "gone", "ended", "plan_changed", "usage", "other", "unchanged
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("billing", "0036_proformas"), ("tenants", "0004_taxes")]
+    dependencies: ClassVar = [
+        ("billing", "0037_consolidated_invoices"),
+        ("tenants", "0006_consolidation"),
+    ]
 
     operations: ClassVar = [
         migrations.AddField(
