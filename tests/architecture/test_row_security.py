@@ -423,6 +423,7 @@ def test_a_tenant_sees_its_own_rows_and_no_others(alpha: World, bravo: World) ->
     # The proof is worth what the two tenants have rows in.
     untold = set(tenant_tables()) - seen
     assert untold <= {
+        "billing_expectedtotal",  # the web does not read what a dry run expects
         "billing_invoicefile",  # a file is made when it is asked for
         "billing_invoicerequest",  # the web does not read what two of our people decide
         "billing_invoicerequestline",

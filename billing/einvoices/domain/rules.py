@@ -146,7 +146,7 @@ def _decimals(invoice: ElectronicInvoice) -> Iterator[Fault]:
         amounts.append(("BR-DEC-24", f"lines[{place}].discount", line.discount))
         amounts.append(("BR-DEC-27", f"lines[{place}].charge", line.charge))
     for rule, path, money in amounts:
-        has_two = money is None or money.amount * 100 == (money.amount * 100).to_integral_value()
+        has_two = money is None or money.amount * 100 % 1 == 0
         yield from _unless(has_two, rule, path, "has more than two decimals")
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -10,6 +11,7 @@ from django.db.models.functions import Abs
 
 from billing.invoicing.dry_runs.domain import Reason
 from billing.invoicing.dry_runs.models import ExpectedTotal
+from kernel.decimals import rounded_decimal
 from kernel.money import Money
 
 
@@ -135,5 +137,4 @@ def _rows(run_id: UUID, *, search: str, reason: str) -> QuerySet[ExpectedTotal]:
 def _percent(part: Money, whole: Money) -> Decimal | None:
     if not whole.minor:
         return None
-    share = Decimal(part.minor) * 100 / Decimal(abs(whole.minor))
-    return share.quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+    return rounded_decimal(Fraction(part.minor * 100, abs(whole.minor)), places=1)
