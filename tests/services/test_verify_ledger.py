@@ -66,7 +66,6 @@ def test_nothing_is_wrong_with_what_a_run_made() -> None:
         ),
         ("UPDATE billing_invoiceline SET amount_minor = amount_minor + 1", "lines_differ"),
         ("DELETE FROM billing_invoiceline", "lines_differ"),
-        ("UPDATE billing_invoice SET status = 'paid'", "settlement_differs"),
         (
             "UPDATE billing_invoice SET status = 'paid', paid_minor = total_minor",
             "settlement_differs",
