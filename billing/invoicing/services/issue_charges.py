@@ -20,7 +20,7 @@ from billing.invoicing.services.write_charge import lock_charge
 from billing.invoicing.storing import Document, content_hash, store_documents
 from billing.invoicing.tenant_ranges import ALL_TENANTS, Tenants
 from kernel import ids
-from kernel.errors import DomainError
+from kernel.errors import Conflict, DomainError
 from tenants import audit
 from tenants.scope import system_scope
 from work.jobs import enqueue
@@ -68,9 +68,7 @@ def issue_due_charges(
             return done
         done.last = (charges[-1].issue_at or at, charges[-1].id)
         waiting = waiting_for_usage(charges, at=at)
-        for charge in charges:
-            if charge.id in waiting:
-                _let_wait(charge)
+        _let_wait([each for each in charges if each.id in waiting])
         for wave in _waves([each for each in charges if each.id not in waiting]):
             _issue_wave(wave, done, at=at)
         count(done)
@@ -80,19 +78,22 @@ def issue_due_charges(
 def _issue_wave(charges: Sequence[Charge], done: IssuedCharges, *, at: datetime) -> None:
     drafts = drafts_of(charges, at=at)
     ready: list[_Ready] = []
+    faults: list[tuple[Charge, DomainError]] = []
     for charge in charges:
         draft = drafts[charge.id]
         if isinstance(draft, DomainError):
-            _keep_fault(charge, draft, done)
+            faults.append((charge, draft))
         else:
             ready.append(_ready(charge, draft, at=at))
     complete: list[_Ready] = []
     for each, refused in zip(ready, _refusals(ready, at=at), strict=True):
         if refused is not None:
-            _keep_fault(each.charge, refused, done)
+            faults.append((each.charge, refused))
         else:
             complete.append(each)
             done.totals[each.draft.currency] += each.draft.total.minor
+    _keep_faults(faults)
+    done.parked.extend(Parked.by(fault, tenant=charge.tenant.key) for charge, fault in faults)
     done.issued += _issue(complete, at=at, actor="billing_run")
 
 
@@ -112,10 +113,12 @@ def _waves(charges: Sequence[Charge]) -> list[list[Charge]]:
     return waves
 
 
-def _let_wait(charge: Charge) -> None:
-    charge.fault_code = NOT_BILLED
-    charge.fault_detail = "Something of the days of the commitment is not issued yet; the first run after it bills this."
-    charge.save(update_fields=["fault_code", "fault_detail"])
+def _let_wait(charges: Sequence[Charge]) -> None:
+    fault = Conflict(
+        NOT_BILLED,
+        "Something of the days of the commitment is not issued yet; the first run after it bills this.",
+    )
+    _keep_faults([(charge, fault) for charge in charges])
 
 
 def issue_charge(*, tenant_id: UUID, charge_id: UUID, now: datetime, actor: str) -> UUID | None:
@@ -164,8 +167,7 @@ def carry_out_issue(*, tenant_id: UUID, charge_id: UUID, now: datetime) -> UUID 
         with system_scope(purpose=f"issue charge {charge_id}"):
             charge = Charge.objects.filter(tenant_id=tenant_id, id=charge_id).first()
             if charge is not None and charge.state == ChargeState.DRAFT:
-                charge.fault_code, charge.fault_detail = error.code, error.message
-                charge.save(update_fields=["fault_code", "fault_detail"])
+                _keep_faults([(charge, error)])
             return None if charge is None else charge.invoice_id
 
 
@@ -193,10 +195,13 @@ def _refusals(ready: Sequence[_Ready], *, at: datetime) -> list[DomainError | No
     return [None if each.draft.is_empty else why for each, why in zip(ready, refused, strict=True)]
 
 
-def _keep_fault(charge: Charge, fault: DomainError, done: IssuedCharges) -> None:
-    charge.fault_code, charge.fault_detail = fault.code, fault.message
-    charge.save(update_fields=["fault_code", "fault_detail"])
-    done.parked.append(Parked(tenant=charge.tenant.key, code=fault.code, detail=fault.message))
+def _keep_faults(faults: Sequence[tuple[Charge, DomainError]]) -> None:
+    """Write down why they can't be billed now."""
+    for charge, fault in faults:
+        charge.fault_code, charge.fault_detail = fault.code, fault.message
+    Charge.objects.bulk_update(
+        [charge for charge, _ in faults], ["fault_code", "fault_detail"], batch_size=CHUNK
+    )
 
 
 def _issue(ready: Sequence[_Ready], *, at: datetime, actor: str) -> int:
