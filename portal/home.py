@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 
-from billing.invoicing.listings import OVERDUE, invoice_rows, receivables
+from billing.invoicing.listings import OVERDUE, invoice_rows
+from billing.invoicing.receivables import receivables
 from billing.invoicing.services.preview_next_invoice import preview_next_invoices
 from billing.subscriptions.queries import subscriptions_of
 from kernel import clock

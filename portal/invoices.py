@@ -10,14 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from billing.fapiao.gateways.configured import fapiao_are_issued
 from billing.fapiao.queries import fapiao_may_be_asked, fapiao_rows
 from billing.invoicing.credit_note_listing import notes_of_invoice
-from billing.invoicing.listings import (
-    OVERDUE,
-    STATES,
-    InvoiceRow,
-    invoice_detail,
-    invoice_rows,
-    receivables,
-)
+from billing.invoicing.listings import OVERDUE, STATES, InvoiceRow, invoice_detail, invoice_rows
+from billing.invoicing.receivables import receivables
 from billing.invoicing.services.print_invoice import paper_of, print_invoice
 from billing.mailing.queries import first_sent, mails_of_invoice
 from billing.payments.queries import attempts_of_invoice, payments_of_invoice

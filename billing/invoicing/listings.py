@@ -1,4 +1,4 @@
-"""Invoices and billing runs as the screens list and open them, and what they sum to.
+"""Invoices as the screens list and open them.
 
 Each query runs inside the caller's scope, which decides whose rows it sees. `tenant_id` narrows to
 one tenant as well, so that the filter and row security each are enough.
@@ -13,35 +13,28 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DateField, DateTimeField, F, Func, Q, QuerySet, Sum, Value
+from django.db.models import DateField, DateTimeField, F, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Coalesce
 
 from billing.invoicing.documents.transfer_code import transfer_address, transfer_for
 from billing.invoicing.domain import (
-    CANCELLABLE,
-    OVER,
-    PAUSABLE,
-    RESUMABLE,
-    RETRIABLE,
     InvoiceStatus,
-    RunState,
 )
 from billing.invoicing.drafting import Draft
 from billing.invoicing.issuer import issuer_of
 from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
-from billing.invoicing.models import BillingRun, Invoice, InvoiceLine
-from billing.invoicing.run_forecast import expected_end
-from billing.subscriptions.models import Subscription
+from billing.invoicing.models import Invoice, InvoiceLine
 from billing.taxes.domain.rules import LineTax
 from kernel.errors import NotFound
 from kernel.money import Money, total
 from kernel.period import Period
-from work.connections import cursor
 
 OVERDUE: Final = "overdue"
 """Not a status of its own: an open invoice whose due day is over, in the invoice's zone."""
 
+
 STATES: Final = (*(status.value for status in InvoiceStatus), OVERDUE)
+
 
 _ORDER: Final = {
     "issued": ("issued_at", "created_at", "id"),
@@ -190,123 +183,6 @@ class InvoiceDetail:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedTenant:
-    """A tenant that a run left aside, and why."""
-
-    tenant_key: str
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """A billing run, its progress and what came of it."""
-
-    id: UUID
-    at: datetime
-    finalize: bool
-    dry: bool
-    tenant_key: str
-    state: RunState
-    due: int
-    drafted: int
-    finalized: int
-    unchanged: int
-    parked: Sequence[ParkedTenant]
-    totals: Sequence[Money]
-    error: str
-    requested_by: str
-    created_at: datetime
-    started_at: datetime | None
-    progressed_at: datetime | None
-    finished_at: datetime | None
-    expected_end_at: datetime | None
-    """When it will be over if it goes on as fast; None while that isn't known, or it doesn't go on."""
-    parts: int | None
-    """Ranges of tenants that it was cut into; None before that."""
-    parts_done: int
-    retry_of: UUID | None
-
-    @property
-    def is_over(self) -> bool:
-        return self.state in OVER
-
-    @property
-    def may(self) -> Mapping[str, bool]:
-        """What a person may decide about it now, by the decision's name."""
-        return {
-            "pause": self.state in PAUSABLE,
-            "resume": self.state in RESUMABLE,
-            "cancel": self.state in CANCELLABLE,
-            "retry": self.state in RETRIABLE,
-            "retry_parked": self.is_over and bool(self.parked) and not self.dry,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPage:
-    """Some runs, newest first, and how many there are."""
-
-    rows: Sequence[RunRow]
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuePlan:
-    """How many subscriptions of one plan have a boundary that is due."""
-
-    plan_key: str
-    subscriptions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuePreview:
-    """What a run at an instant would find: boundaries to draft, drafts whose grace is over, and
-    drafts that still wait."""
-
-    plans: Sequence[DuePlan]
-    drafts_ready: int
-    drafts_waiting: int
-    parked: int
-
-    @property
-    def subscriptions(self) -> int:
-        return sum(plan.subscriptions for plan in self.plans)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receivables:
-    """What is owed in one currency, by how long it has been due."""
-
-    currency: str
-    not_due: Money
-    days_1_30: Money
-    days_31_60: Money
-    days_61_90: Money
-    days_over_90: Money
-    open_invoices: int
-    overdue_invoices: int
-
-    @property
-    def overdue(self) -> Money:
-        return self.days_1_30 + self.days_31_60 + self.days_61_90 + self.days_over_90
-
-    @property
-    def outstanding(self) -> Money:
-        return self.not_due + self.overdue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BilledMonth:
-    """What was invoiced in one currency in a month of the invoices' own zones."""
-
-    month: date
-    billed: Money
-    paid: Money
-    invoices: int
-
-
 def invoice_rows(
     *,
     now: datetime,
@@ -436,108 +312,6 @@ def invoice_numbered(*, number: str) -> UUID | None:
     return Invoice.objects.filter(number=number).values_list("id", flat=True).first()
 
 
-def run_rows(*, limit: int, offset: int = 0) -> RunPage:
-    """Billing runs, newest first."""
-    runs = BillingRun.objects.order_by("-created_at", "-id")
-    return RunPage(
-        rows=tuple(_run(run) for run in runs[offset : offset + limit]), total=runs.count()
-    )
-
-
-def run_detail(*, run_id: UUID) -> RunRow:
-    """One billing run. Raises NotFound `run_not_found`."""
-    run = BillingRun.objects.filter(id=run_id).first()
-    if run is None:
-        raise NotFound("run_not_found", "There is no such billing run.", field="run")
-    return _run(run)
-
-
-def due_preview(*, at: datetime) -> DuePreview:
-    """What a run at `at` would find now."""
-    due = Subscription.objects.filter(next_boundary_at__lte=at)
-    plans = (
-        due.filter(parked_code="")
-        .values(key=F("plan_version__plan__key"))
-        .annotate(subscriptions=Count("id"))
-        .order_by("key")
-    )
-    drafts = Invoice.objects.filter(status=InvoiceStatus.DRAFT, boundary_at__lte=at)
-    return DuePreview(
-        plans=tuple(
-            DuePlan(plan_key=row["key"], subscriptions=row["subscriptions"]) for row in plans
-        ),
-        drafts_ready=drafts.filter(finalize_at__lte=at).count(),
-        drafts_waiting=drafts.filter(finalize_at__gt=at).count(),
-        parked=Subscription.objects.exclude(parked_code="").count(),
-    )
-
-
-def receivables(*, now: datetime, tenant_id: UUID | None = None) -> tuple[Receivables, ...]:
-    """What is owed, per currency, by age after the due day in each invoice's zone."""
-    with cursor() as db:
-        db.execute(
-            """
-            WITH owed AS (
-                SELECT currency, total_minor - paid_minor AS minor,
-                       (%(now)s AT TIME ZONE timezone)::date - due_on AS days_late
-                  FROM billing_invoice
-                 WHERE status = 'open' AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
-            )
-            SELECT currency,
-                   coalesce(sum(minor) FILTER (WHERE days_late <= 0), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late BETWEEN 1 AND 30), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late BETWEEN 31 AND 60), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late BETWEEN 61 AND 90), 0)::bigint,
-                   coalesce(sum(minor) FILTER (WHERE days_late > 90), 0)::bigint,
-                   count(*), count(*) FILTER (WHERE days_late > 0)
-              FROM owed GROUP BY currency ORDER BY currency
-            """,
-            {"now": now, "tenant": tenant_id},
-        )
-        return tuple(
-            Receivables(
-                currency=currency,
-                not_due=Money(not_due, currency),
-                days_1_30=Money(late_30, currency),
-                days_31_60=Money(late_60, currency),
-                days_61_90=Money(late_90, currency),
-                days_over_90=Money(later, currency),
-                open_invoices=invoices,
-                overdue_invoices=overdue,
-            )
-            for currency, not_due, late_30, late_60, late_90, later, invoices, overdue in db.fetchall()
-        )
-
-
-def billed_months(*, since: date, tenant_id: UUID | None = None) -> tuple[BilledMonth, ...]:
-    """What was invoiced per month of issue and currency since `since`, oldest first.
-
-    `paid` is what has been paid of those invoices by now.
-    """
-    with cursor() as db:
-        db.execute(
-            """
-            SELECT date_trunc('month', issued_at AT TIME ZONE timezone)::date AS month, currency,
-                   sum(total_minor)::bigint, sum(paid_minor)::bigint, count(*)
-              FROM billing_invoice
-             WHERE issued_at IS NOT NULL AND status <> 'void'
-               AND (issued_at AT TIME ZONE timezone)::date >= %(since)s
-               AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
-             GROUP BY 1, 2 ORDER BY 1, 2
-            """,
-            {"since": since, "tenant": tenant_id},
-        )
-        return tuple(
-            BilledMonth(
-                month=month,
-                billed=Money(billed, currency),
-                paid=Money(paid, currency),
-                invoices=invoices,
-            )
-            for month, currency, billed, paid, invoices in db.fetchall()
-        )
-
-
 def rows_of_draft(
     draft: Draft,
     *,
@@ -638,50 +412,4 @@ def _line(line: InvoiceLine, *, currency: str) -> LineRow:
         plan_version=version.number if version else None,
         plan_effective_from=version.effective_from if version else None,
         explanation=line.explanation,
-    )
-
-
-def _run(run: BillingRun) -> RunRow:
-    return RunRow(
-        id=run.id,
-        at=run.at,
-        finalize=run.finalize,
-        dry=run.dry,
-        tenant_key=run.tenant_key,
-        state=RunState(run.state),
-        due=run.due,
-        drafted=run.drafted,
-        finalized=run.finalized,
-        unchanged=run.unchanged,
-        parked=tuple(
-            ParkedTenant(
-                tenant_key=each.get("tenant", ""),
-                code=each.get("code", ""),
-                detail=each.get("detail", ""),
-            )
-            for each in run.parked
-        ),
-        totals=tuple(Money.of(amount, code) for code, amount in sorted(run.totals.items())),
-        error=run.error,
-        requested_by=run.requested_by,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        progressed_at=run.progressed_at,
-        finished_at=run.finished_at,
-        expected_end_at=_expected_end(run),
-        parts=run.ranges,
-        parts_done=run.ranges_done,
-        retry_of=run.retry_of_id,
-    )
-
-
-def _expected_end(run: BillingRun) -> datetime | None:
-    if run.state != RunState.RUNNING or run.measured_from is None or run.progressed_at is None:
-        return None
-    return expected_end(
-        parts=run.ranges or 0,
-        done=run.ranges_done,
-        measured_from=run.measured_from,
-        measured_done=run.measured_ranges,
-        progressed_at=run.progressed_at,
     )

@@ -10,13 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.credit_note_listing import notes_of_invoice
 from billing.invoicing.invoice_requests import requests_of_invoice
-from billing.invoicing.listings import (
-    OVERDUE,
-    STATES,
-    InvoiceRow,
-    invoice_detail,
-    invoice_rows,
-)
+from billing.invoicing.listings import OVERDUE, STATES, InvoiceRow, invoice_detail, invoice_rows
 from billing.invoicing.services.print_invoice import paper_of, print_invoice_for_staff
 from billing.ledger.domain import recovery_reference
 from billing.ledger.queries import entries_of

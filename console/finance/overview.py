@@ -11,14 +11,9 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from billing.invoicing.invoice_requests import request_rows
-from billing.invoicing.listings import (
-    BilledMonth,
-    Receivables,
-    billed_months,
-    draft_count,
-    receivables,
-    run_rows,
-)
+from billing.invoicing.listings import draft_count
+from billing.invoicing.receivables import BilledMonth, Receivables, billed_months, receivables
+from billing.invoicing.run_listings import run_rows
 from billing.invoicing.uninvoiced import uninvoiced_count
 from console.access import StaffRequest, staff_page
 from console.frame import page

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.dry_runs.domain import Reason
 from billing.invoicing.dry_runs.queries import Mover, mover_count, movers
-from billing.invoicing.listings import run_detail
+from billing.invoicing.run_listings import run_detail
 from console.access import StaffRequest, staff_page
 from console.frame import page
 from tenants.permissions import StaffAction

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from billing.invoicing.dry_runs.queries import differences
-from billing.invoicing.listings import RunRow, due_preview, run_detail, run_rows
+from billing.invoicing.run_listings import RunRow, due_preview, run_detail, run_rows
 from billing.invoicing.services.decide_run import (
     cancel_run,
     pause_run,

@@ -12,7 +12,8 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from billing.invoicing.charges.domain import BY_HAND
-from billing.invoicing.listings import invoice_rows, receivables
+from billing.invoicing.listings import invoice_rows
+from billing.invoicing.receivables import receivables
 from billing.subscriptions.domain import SubscriptionStatus
 from billing.subscriptions.queries import plans_of_tenants, subscriptions_of
 from console.access import StaffRequest, staff_page

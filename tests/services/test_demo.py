@@ -24,17 +24,12 @@ from billing.fapiao.models import Fapiao
 from billing.fapiao.services.request_fapiao import request_fapiao
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
 from billing.invoicing.domain import InvoiceStatus
-from billing.invoicing.listings import (
-    OVERDUE,
-    billed_months,
-    invoice_detail,
-    invoice_rows,
-    receivables,
-    run_rows,
-)
+from billing.invoicing.listings import OVERDUE, invoice_detail, invoice_rows
 from billing.invoicing.models import Invoice
 from billing.invoicing.queries import InvoiceFilter, all_invoices
+from billing.invoicing.receivables import billed_months, receivables
 from billing.invoicing.representation import invoice_document
+from billing.invoicing.run_listings import run_rows
 from billing.ledger.queries import first_drift, first_imbalance
 from billing.payments.models import Payment
 from billing.payments.queries import first_payment_drift, payments_of_invoice

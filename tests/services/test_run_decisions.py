@@ -12,8 +12,8 @@ from django.db.models import Sum
 from django.test import Client
 
 from billing.invoicing.domain import InvoiceStatus, RunState
-from billing.invoicing.listings import run_detail
 from billing.invoicing.models import BillingRun, Invoice
+from billing.invoicing.run_listings import run_detail
 from billing.invoicing.services import draft_due, run_billing
 from billing.invoicing.services.decide_run import (
     cancel_run,
