@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from billing.certificates.queries import OwnDocument, own_documents
+from billing.certificates.documents import OwnDocument, own_documents
 from metering import queries as metering
 from portal.access import Here, member_page
 from portal.frame import page

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.conf import settings
 
+from billing.certificates.chain import reconcile
 from billing.certificates.domain import CertificateState, Reconciliation, certificate_text
 from billing.certificates.models import Certificate
-from billing.certificates.queries import certified_days, latest_certificate, reconcile
+from billing.certificates.queries import certified_days, latest_certificate
 from kernel import ids
 from metering.proof.domain import Signer
 from metering.services import roll_up_pending
