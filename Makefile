@@ -6,6 +6,8 @@
 VENV := .venv/bin/python
 # Which tests; for example `make test TESTS=tests/domain`.
 TESTS ?= tests
+# How many processes share them, each with a database of its own; a database that is named is one.
+PROCESSES ?= $(if $(DATABASE_URL),0,2)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -24,7 +26,7 @@ run: setup  ## web, worker and scheduler with a demo world, until Ctrl-C (SEED=n
 
 test: setup  ## the test suite
 	@$(VENV) -P config/bootstrap.py browser
-	@exec $(VENV) -m pytest -m "not slow" $(TESTS)
+	@exec $(VENV) -m pytest -m "not slow" --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slow: setup  ## the crash and load tests that take minutes
 	@exec $(VENV) -m pytest -m slow $(TESTS)
