@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.fapiao.gateways.configured import fapiao_are_issued
 from billing.fapiao.queries import fapiao_may_be_asked, fapiao_rows
 from billing.invoicing.credit_note_listing import notes_of_invoice
+from billing.invoicing.documents.words import printed_languages
 from billing.invoicing.listings import OVERDUE, STATES, InvoiceRow, invoice_detail, invoice_rows
 from billing.invoicing.receivables import receivables
 from billing.invoicing.services.print_invoice import paper_of, print_invoice
@@ -158,6 +159,6 @@ def invoice_pdf(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpRespo
     printed = print_invoice(
         tenant_id=here.tenant_id,
         invoice_id=invoice_id,
-        language=wanted if wanted in {"en", "zh-hans"} else "",
+        language=wanted if wanted in printed_languages() else "",
     )
     return pdf_response(name=printed.filename, content=printed.content)

@@ -7,6 +7,7 @@ from portal import (
     billing_details,
     certificate,
     consolidation,
+    credit_notes,
     electronic,
     fapiao,
     home,
@@ -64,6 +65,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "<str:tenant_key>/invoices/<uuid:invoice_id>/ubl",
         electronic.invoice_ubl,
         name="invoice_ubl",
+    ),
+    path("<str:tenant_key>/credit-notes/", credit_notes.credit_note_list, name="credit_notes"),
+    path(
+        "<str:tenant_key>/credit-notes/<uuid:credit_note_id>/",
+        credit_notes.credit_note,
+        name="credit_note",
+    ),
+    path(
+        "<str:tenant_key>/credit-notes/<uuid:credit_note_id>/pdf",
+        credit_notes.credit_note_pdf,
+        name="credit_note_pdf",
     ),
     path(
         "<str:tenant_key>/credit-notes/<uuid:credit_note_id>/ubl",

@@ -83,7 +83,32 @@ class Folded:
     content: str
 
 
-Cell = Text | int | Decimal | Money | date | Instant | Days | Link | Status | Code | Folded | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A box to choose the row with; `label` names the row to who can't see it, `form` is the id of the form that
+    the box is of."""
+
+    name: str
+    value: str
+    label: Text
+    form: str
+
+
+Cell = (
+    Text
+    | int
+    | Decimal
+    | Money
+    | date
+    | Instant
+    | Days
+    | Link
+    | Status
+    | Code
+    | Folded
+    | Choice
+    | None
+)
 
 NUMERIC: Final = (int, Decimal, Money)
 _NOTHING: Final = "—"
@@ -110,7 +135,7 @@ def as_text(value: Cell, *, language: str) -> str:
             return formats.date_text(value, language=language)
         case Link(text=text) | Code(text=text) | Folded(text=text):
             return str(text)
-        case Status(label=label):
+        case Status(label=label) | Choice(label=label):
             return str(label)
         case _:
             return str(value)
@@ -136,6 +161,14 @@ def as_html(value: Cell) -> SafeString:
                 text,
                 title,
                 content,
+            )
+        case Choice(name=name, value=chosen, form=form):
+            return format_html(
+                '<input class="form-check-input" type="checkbox" name="{}" value="{}" form="{}" aria-label="{}">',
+                name,
+                chosen,
+                form,
+                text,
             )
         case Code():
             return format_html("<code>{}</code>", text)

@@ -4,18 +4,24 @@ A tenant's key never credits its own invoice, whatever its scope.
 """
 
 from typing import Any, Final
+from uuid import UUID
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.api.languages import LanguageQuery
 from billing.invoicing.credit_note_listing import NoteRow, note_of, note_page
+from billing.invoicing.documents.content import PDF
 from billing.invoicing.representation import plain
+from billing.invoicing.services.print_credit_note import print_credit_note
 from billing.taxes.domain.rules import TaxCode
 from kernel.errors import NotFound
 from kernel.ids import public_id
-from tenants.api.endpoint import Endpoint, ListEndpoint, PageQuery, path_id
+from tenants.api.endpoint import Endpoint, ListEndpoint, PageQuery, file_answer, path_id
 from tenants.api.schema import (
     AMOUNT,
     INSTANT,
@@ -110,10 +116,7 @@ class CreditNoteView(Endpoint):
         responses=answers(CREDIT_NOTE, 404),
     )
     def get(self, request: Request, credit_note_id: str) -> Response:
-        missing = NotFound(
-            "credit_note_not_found", "There is no such credit note.", field="credit_note"
-        )
-        note_id = path_id(credit_note_id, prefix="crn", missing=missing)
+        note_id = _id(credit_note_id)
         with self.scope():
             note = note_of(tenant_id=self.caller.tenant_id, note_id=note_id)
         return Response(
@@ -136,6 +139,40 @@ class CreditNoteView(Endpoint):
                 ],
             }
         )
+
+
+class CreditNotePdfView(Endpoint):
+    """The credit note as a file."""
+
+    key_scopes = {"GET": {KeyScope.READ}}
+    query = LanguageQuery
+
+    @extend_schema(
+        operation_id="download_credit_note",
+        summary="Download a credit note as PDF",
+        description="The same bytes every time.",
+        parameters=[_NOTE_ID, LanguageQuery],
+        responses=answers(OpenApiTypes.BINARY, 404, 409, media_type=PDF),
+    )
+    def get(self, request: Request, credit_note_id: str) -> HttpResponse:
+        printed = print_credit_note(
+            tenant_id=self.caller.tenant_id,
+            credit_note_id=_id(credit_note_id),
+            language=self.asked["language"],
+        )
+        return file_answer(
+            content=printed.content,
+            media_type=PDF,
+            filename=printed.filename,
+            sha256=printed.sha256,
+        )
+
+
+def _id(text: str) -> UUID:
+    missing = NotFound(
+        "credit_note_not_found", "There is no such credit note.", field="credit_note"
+    )
+    return path_id(text, prefix="crn", missing=missing)
 
 
 def _summary(note: NoteRow) -> dict[str, Any]:

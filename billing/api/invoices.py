@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.api.languages import LanguageQuery
 from billing.invoicing.documents.content import PDF
 from billing.invoicing.documents.working import working_text
 from billing.invoicing.domain import InvoiceKind, InvoiceStatus
@@ -18,7 +19,7 @@ from billing.invoicing.representation import invoice_document, invoice_summary, 
 from billing.invoicing.services.print_invoice import print_invoice
 from billing.taxes.domain.rules import TaxCode
 from kernel.errors import NotFound
-from tenants.api.endpoint import Day, Endpoint, ListEndpoint, PageQuery, Query, file_answer, path_id
+from tenants.api.endpoint import Day, Endpoint, ListEndpoint, PageQuery, file_answer, path_id
 from tenants.api.schema import (
     AMOUNT,
     ANY_OBJECT,
@@ -36,8 +37,6 @@ from tenants.api.schema import (
     record,
 )
 from tenants.domain import KeyScope
-
-LANGUAGES: Final = ("en", "zh-hans")
 
 LINE_FIELDS: Final = {
     "key": TEXT,
@@ -137,14 +136,6 @@ class InvoicesQuery(PageQuery):
             "from": Day(required=False, help_text="Periods that start on this local day or later."),
             "to": Day(required=False, help_text="Periods that start before this local day."),
         }
-
-
-class LanguageQuery(Query):
-    """In which language."""
-
-    language = serializers.ChoiceField(
-        choices=LANGUAGES, required=False, default="", help_text="The invoice's own when left out."
-    )
 
 
 class InvoicesView(ListEndpoint):

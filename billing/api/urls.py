@@ -6,7 +6,7 @@ from billing.api.balance import BalanceView
 from billing.api.billing_profile import BillingProfileView
 from billing.api.catalog import PlanInForceView, PlansView, PlanView
 from billing.api.changes import ChangesView, ChangeView, PreviewView
-from billing.api.credit_notes import CreditNotesView, CreditNoteView
+from billing.api.credit_notes import CreditNotePdfView, CreditNotesView, CreditNoteView
 from billing.api.electronic import CreditNoteUblView, InvoiceUblView
 from billing.api.entitlements import EntitlementCheckView, EntitlementsView
 from billing.api.invoices import ExplanationView, InvoicePdfView, InvoicesView, InvoiceView
@@ -34,6 +34,11 @@ urlpatterns: list[URLPattern] = [
     path("invoices/<str:invoice_id>/explanation", ExplanationView.as_view(), name="explanation"),
     path("credit-notes", CreditNotesView.as_view(), name="credit_notes"),
     path("credit-notes/<str:credit_note_id>", CreditNoteView.as_view(), name="credit_note"),
+    path(
+        "credit-notes/<str:credit_note_id>/pdf",
+        CreditNotePdfView.as_view(),
+        name="credit_note_pdf",
+    ),
     path("invoices/<str:invoice_id>/ubl", InvoiceUblView.as_view(), name="invoice_ubl"),
     path(
         "credit-notes/<str:credit_note_id>/ubl",

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from billing.invoicing.line_taxes import TaxSum, stored_tax, tax_sums
 from billing.invoicing.models import CreditNote, CreditNoteLine
@@ -36,13 +37,17 @@ class NoteLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteRow:
-    """A credit note; amounts are in the tenant's favour. `invoice_id` is of the invoice that it corrects."""
+    """A credit note; amounts are in the tenant's favour. `invoice_id` is of the invoice that it corrects; `buyer`
+    is the tenant's name as it was issued."""
 
     id: UUID
     number: str
+    tenant_id: UUID
     tenant_key: str
+    tenant_name: str
     invoice_id: UUID | None
     invoice_number: str
+    buyer: str
     zone: ZoneInfo
     issued_at: datetime
     currency: str
@@ -65,6 +70,22 @@ class NoteRow:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotePage:
+    """Some credit notes, without their lines, and how many there are."""
+
+    rows: Sequence[NoteRow]
+    total: int
+
+
+SORTS: Final = {
+    "number": "number",
+    "tenant": "tenant__name",
+    "issued": "issued_at",
+    "total": "total_minor",
+}
+
+
 def notes_of_invoice(*, tenant_id: UUID, invoice_id: UUID) -> list[NoteRow]:
     """The credit notes that correct an invoice, oldest first, with their lines."""
     found = _notes(tenant_id).filter(invoice_id=invoice_id)
@@ -84,8 +105,32 @@ def note_page(
     return [_row(note) for note in found.order_by("-id")[:limit]]
 
 
-def note_of(*, tenant_id: UUID, note_id: UUID) -> NoteRow:
-    """One of the tenant's credit notes with its lines. Raises NotFound `credit_note_not_found`."""
+def note_rows(
+    *,
+    tenant_id: UUID | None = None,
+    search: str = "",
+    sort: str = "issued",
+    descending: bool = True,
+    limit: int,
+    offset: int = 0,
+) -> NotePage:
+    """Credit notes of the scope, or of one tenant, whose number, or that of the invoice, or whose tenant's name
+    or key holds `search`; `sort` is one of `SORTS`."""
+    found = _notes(tenant_id)
+    if search:
+        wanted = Q(number__icontains=search) | Q(invoice__number__icontains=search)
+        if tenant_id is None:
+            wanted |= Q(tenant__name__icontains=search) | Q(tenant__key__icontains=search)
+        found = found.filter(wanted)
+    sign = "-" if descending else ""
+    ordered = found.order_by(f"{sign}{SORTS[sort]}", f"{sign}id")
+    return NotePage(
+        rows=[_row(note) for note in ordered[offset : offset + limit]], total=found.count()
+    )
+
+
+def note_of(*, note_id: UUID, tenant_id: UUID | None = None) -> NoteRow:
+    """A credit note with its lines, of the tenant where one is given. Raises NotFound `credit_note_not_found`."""
     note = _notes(tenant_id).filter(id=note_id).first()
     if note is None:
         raise NotFound(
@@ -94,8 +139,9 @@ def note_of(*, tenant_id: UUID, note_id: UUID) -> NoteRow:
     return _with_lines([note])[0]
 
 
-def _notes(tenant_id: UUID) -> QuerySet[CreditNote]:
-    return CreditNote.objects.filter(tenant_id=tenant_id).select_related("tenant", "invoice")
+def _notes(tenant_id: UUID | None) -> QuerySet[CreditNote]:
+    found = CreditNote.objects.select_related("tenant", "invoice")
+    return found if tenant_id is None else found.filter(tenant_id=tenant_id)
 
 
 def _with_lines(notes: Sequence[CreditNote]) -> list[NoteRow]:
@@ -125,9 +171,12 @@ def _row(note: CreditNote, *, lines: Sequence[NoteLine] = ()) -> NoteRow:
     return NoteRow(
         id=note.id,
         number=note.number,
+        tenant_id=note.tenant_id,
         tenant_key=note.tenant.key,
+        tenant_name=note.tenant.name,
         invoice_id=note.invoice_id,
         invoice_number=(note.invoice.number or "") if note.invoice is not None else "",
+        buyer=note.buyer.get("name", "") or note.tenant.name,
         zone=ZoneInfo(note.timezone),
         issued_at=note.issued_at,
         currency=note.currency,

@@ -552,6 +552,33 @@ class CreditNoteLine(models.Model):
         return f"line {self.position}"
 
 
+class CreditNoteFile(models.Model):
+    """The bytes of a credit note, rendered once and never again."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
+    credit_note = models.ForeignKey(CreditNote, models.PROTECT, related_name="files")
+    media_type = models.CharField(max_length=100)
+    language = models.CharField(max_length=16)
+    content = models.BinaryField()
+    sha256 = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(default=clock.now)
+
+    web_access = "append"
+    jobs_access = "keep"
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["tenant", "credit_note", "media_type", "language"],
+                name="billing_credit_note_file_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"file {self.pk}"
+
+
 class LateUsage(models.Model):
     """How late usage of a period that had been billed was settled; one row each time, never changed.
 

@@ -12,6 +12,10 @@ from billing.invoicing.services.count_run import end_range
 from billing.invoicing.services.decide_on_invoice import expire_requests
 from billing.invoicing.services.fail_run import fail_run
 from billing.invoicing.services.leave_off import leave_off
+from billing.invoicing.services.print_credit_note import (
+    KIND as PRINT_CREDIT_NOTE,
+)
+from billing.invoicing.services.print_credit_note import print_credit_note, print_unprinted
 from billing.invoicing.services.print_invoice import print_invoice
 from billing.invoicing.services.run_billing import RunHalted, bill_range, scheduled_run_of
 from billing.invoicing.services.spread_run import RANGE_KIND, RUN_KIND, spread_run, tenants_of_job
@@ -19,6 +23,8 @@ from kernel import clock
 from tenants.scope import system_scope
 from work.jobs import JobRun
 from work.registry import Result, job_kind, schedule, subscriber
+
+_PRINTED_WITHIN = timedelta(hours=1)
 
 
 @job_kind(RUN_KIND, lease_seconds=300, max_attempts=5, urgent=True)
@@ -93,12 +99,37 @@ def print_issued(job: JobRun) -> Result:
     return None
 
 
+@subscriber("credit_note.issued", kind=PRINT_CREDIT_NOTE)
+def print_issued_note(job: JobRun) -> Result:
+    """The same of a credit note."""
+    if job.tenant_id is None:
+        raise LookupError(f"job {job.key} names no tenant")
+    print_credit_note(
+        tenant_id=job.tenant_id, credit_note_id=UUID(str(job.payload["credit_note_id"]))
+    )
+    return None
+
+
+@job_kind("billing.print_unprinted", lease_seconds=600, max_attempts=5)
+def print_missing(job: JobRun) -> Result:
+    """Have those credit notes printed that were issued before they had a paper."""
+    # What was issued just now has a job of its own.
+    return {"asked": print_unprinted(issued_before=job.now - _PRINTED_WITHIN)}
+
+
 @job_kind(CHECK_KIND, max_attempts=3)
 def check(job: JobRun) -> Result:
     """Say how many periods have no invoice ten days after their end."""
     return {"uninvoiced": check_uninvoiced(now=job.now)}
 
 
+schedule(
+    name="billing.print_unprinted",
+    every=timedelta(hours=1),
+    kind="billing.print_unprinted",
+    catch_up="last",
+    offset=timedelta(minutes=20),
+)
 schedule(
     name=CHECK_KIND,
     every=timedelta(days=1),

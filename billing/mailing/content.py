@@ -29,6 +29,21 @@ class MailFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreditNoteFacts:
+    """A credit note as its mail tells it; `invoice` is the number of the one that it corrects, "" of none."""
+
+    language: str
+    number: str
+    seller: str
+    buyer: str
+    invoice: str
+    total: Money
+    to_receivable: Money
+    to_balance: Money
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MailText:
     """The same said twice, and its subject in one line."""
 
@@ -37,7 +52,8 @@ class MailText:
     html: str
 
 
-_LAYOUT: Final = "billing/mail/invoice"
+_INVOICE: Final = "billing/mail/invoice"
+_CREDIT_NOTE: Final = "billing/mail/credit_note"
 
 
 def invoice_mail(facts: MailFacts) -> MailText:
@@ -56,11 +72,36 @@ def invoice_mail(facts: MailFacts) -> MailText:
     }
     with override(language):
         subject = gettext("Invoice %(number)s from %(seller)s") % said
-        return MailText(
-            subject=subject,
-            text=render_to_string(f"{_LAYOUT}.txt", said),
-            html=render_to_string(f"{_LAYOUT}.html", {**said, "subject": subject}),
-        )
+        return _said(_INVOICE, subject, said)
+
+
+def credit_note_mail(facts: CreditNoteFacts) -> MailText:
+    """What goes with a credit note; names are printed literally."""
+    language = facts.language
+    said = {
+        "language": language,
+        "number": _name(facts.number),
+        "seller": _name(facts.seller),
+        "buyer": _name(facts.buyer),
+        "invoice": _name(facts.invoice),
+        "total": money_text(facts.total, language=language),
+        "to_receivable": money_text(facts.to_receivable, language=language)
+        if facts.to_receivable
+        else "",
+        "to_balance": money_text(facts.to_balance, language=language) if facts.to_balance else "",
+        "url": facts.url,
+    }
+    with override(language):
+        subject = gettext("Credit note %(number)s from %(seller)s") % said
+        return _said(_CREDIT_NOTE, subject, said)
+
+
+def _said(layout: str, subject: str, said: dict[str, str]) -> MailText:
+    return MailText(
+        subject=subject,
+        text=render_to_string(f"{layout}.txt", said),
+        html=render_to_string(f"{layout}.html", {**said, "subject": subject}),
+    )
 
 
 def _name(text: str) -> str:

@@ -110,3 +110,17 @@ class DocumentMail(models.Model):
 
     def __str__(self) -> str:
         return f"mail {self.pk}"
+
+    @property
+    def document(self) -> Invoice | CreditNote:
+        """What is mailed."""
+        found = self.invoice or self.credit_note
+        if found is None:
+            raise RuntimeError(f"mail {self.pk} is of no document")
+        return found
+
+    @property
+    def document_target(self) -> str:
+        """How the audit trail names it."""
+        kind = "credit_note" if self.invoice is None else "invoice"
+        return f"{kind}:{self.document.number}"

@@ -14,8 +14,8 @@ from django.urls import reverse
 from billing.invoicing.documents.content import PDF
 from billing.invoicing.documents.words import document_language
 from billing.invoicing.issuer import issuer_of
-from billing.invoicing.models import Invoice, InvoiceFile
-from billing.mailing.content import MailFacts, invoice_mail
+from billing.invoicing.models import CreditNote, CreditNoteFile, Invoice, InvoiceFile
+from billing.mailing.content import CreditNoteFacts, MailFacts, credit_note_mail, invoice_mail
 from billing.mailing.domain import MailState, message_id
 from billing.mailing.gateways.configured import sender_domain, sender_named
 from billing.mailing.gateways.port import OutgoingMail
@@ -42,13 +42,12 @@ def next_mails(*, batch: UUID, after: UUID | None) -> Sequence[ReadyMail]:
     found = DocumentMail.objects.filter(batch=batch, state=MailState.WAITING)
     if after is not None:
         found = found.filter(id__gt=after)
-    rows = list(found.select_related("tenant", "invoice__seller").order_by("id")[:_AT_A_TIME])
-    files = {
-        (file.invoice_id, file.language): file
-        for file in InvoiceFile.objects.filter(
-            invoice_id__in=[row.invoice_id for row in rows], media_type=PDF
-        )
-    }
+    rows = list(
+        found.select_related(
+            "tenant", "invoice__seller", "credit_note__seller", "credit_note__invoice"
+        ).order_by("id")[:_AT_A_TIME]
+    )
+    files = _files(rows)
     return [
         ReadyMail(
             id=row.id,
@@ -60,34 +59,68 @@ def next_mails(*, batch: UUID, after: UUID | None) -> Sequence[ReadyMail]:
     ]
 
 
-def _message(row: DocumentMail, files: dict[tuple[UUID, str], InvoiceFile]) -> OutgoingMail | None:
-    invoice = row.invoice
-    if invoice is None or invoice.due_on is None:
-        raise RuntimeError(f"mail {row.id} is of no issued invoice")
-    language = document_language(invoice.language)
-    file = files.get((invoice.id, language))
+def _files(rows: Sequence[DocumentMail]) -> dict[tuple[UUID, str], InvoiceFile | CreditNoteFile]:
+    """The papers of the rows' documents, by document and language."""
+    invoices = [row.invoice_id for row in rows if row.invoice_id is not None]
+    notes = [row.credit_note_id for row in rows if row.credit_note_id is not None]
+    files: dict[tuple[UUID, str], InvoiceFile | CreditNoteFile] = {}
+    if invoices:
+        for paper in InvoiceFile.objects.filter(invoice_id__in=invoices, media_type=PDF):
+            files[paper.invoice_id, paper.language] = paper
+    if notes:
+        for file in CreditNoteFile.objects.filter(credit_note_id__in=notes, media_type=PDF):
+            files[file.credit_note_id, file.language] = file
+    return files
+
+
+def _message(
+    row: DocumentMail, files: dict[tuple[UUID, str], InvoiceFile | CreditNoteFile]
+) -> OutgoingMail | None:
+    document = row.document
+    language = document_language(document.language)
+    file = files.get((document.id, language))
     if file is None:
         return None
     content = bytes(file.content)
     if hashlib.sha256(content).digest() != bytes(file.sha256):
-        raise RuntimeError(f"the stored file of invoice {invoice.number} was changed")
-    facts = _facts(row, invoice, language=language)
-    said = invoice_mail(facts)
+        raise RuntimeError(f"the stored file of {document.number} was changed")
+    seller = issuer_of(document).name
+    if isinstance(document, Invoice):
+        said = invoice_mail(_facts(row, document, seller=seller, language=language))
+    else:
+        said = credit_note_mail(_note_facts(row, document, seller=seller, language=language))
     return OutgoingMail(
         message_id=message_id(mail_id=row.id, copy=row.copy, domain=sender_domain()),
-        sender=sender_named(facts.seller),
+        sender=sender_named(seller),
         to=row.address,
         subject=said.subject,
         text=said.text,
         html=said.html,
-        filename=f"{invoice.number}.pdf",
+        filename=f"{document.number}.pdf",
         media_type=PDF,
         content=content,
         metadata={"mail": str(row.id), "tenant": str(row.tenant_id), "copy": str(row.copy)},
     )
 
 
-def _facts(row: DocumentMail, invoice: Invoice, *, language: str) -> MailFacts:
+def _note_facts(
+    row: DocumentMail, note: CreditNote, *, seller: str, language: str
+) -> CreditNoteFacts:
+    path = reverse("portal:credit_note", args=[row.tenant.key, note.id])
+    return CreditNoteFacts(
+        language=language,
+        number=note.number,
+        seller=seller,
+        buyer=note.buyer.get("name", "") or row.tenant.name,
+        invoice=(note.invoice.number or "") if note.invoice is not None else "",
+        total=Money(note.total_minor, note.currency),
+        to_receivable=Money(note.to_receivable_minor, note.currency),
+        to_balance=Money(note.to_balance_minor, note.currency),
+        url=f"{settings.PUBLIC_URL}{path}",
+    )
+
+
+def _facts(row: DocumentMail, invoice: Invoice, *, seller: str, language: str) -> MailFacts:
     zone = ZoneInfo(invoice.timezone)
     if invoice.due_on is None:
         raise RuntimeError(f"invoice {invoice.id} has no due date")
@@ -95,7 +128,7 @@ def _facts(row: DocumentMail, invoice: Invoice, *, language: str) -> MailFacts:
     return MailFacts(
         language=language,
         number=str(invoice.number),
-        seller=issuer_of(invoice).name,
+        seller=seller,
         buyer=invoice.buyer.get("name", "") or row.tenant.name,
         total=Money(invoice.total_minor, invoice.currency),
         due=Money(invoice.total_minor - invoice.paid_minor, invoice.currency),

@@ -15,13 +15,14 @@ from tenants.models import Member, Tenant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRow:
-    """One document to one address. `at` is when it came into its state; `failure` is a code with the
+    """One document to one address; it is an invoice or a credit note. `at` is when it came into its state; `failure` is a code with the
     server's words."""
 
     id: UUID
     tenant_key: str
     tenant_name: str
-    invoice_id: UUID
+    invoice_id: UUID | None
+    credit_note_id: UUID | None
     number: str
     address: str
     state: MailState
@@ -36,6 +37,10 @@ class MailRow:
     @property
     def can_be_sent_again(self) -> bool:
         return self.state not in UNDER_WAY
+
+    @property
+    def wants_a_person(self) -> bool:
+        return self.state in TROUBLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,14 @@ class Recipients:
 def mails_of_invoice(*, tenant_id: UUID, invoice_id: UUID, limit: int = 50) -> list[MailRow]:
     """The mails of an invoice, by address, in the caller's scope."""
     found = DocumentMail.objects.filter(tenant_id=tenant_id, invoice_id=invoice_id)
+    return [_row(row) for row in _related(found).order_by("address")[:limit]]
+
+
+def mails_of_credit_note(
+    *, tenant_id: UUID, credit_note_id: UUID, limit: int = 50
+) -> list[MailRow]:
+    """The mails of a credit note, by address, in the caller's scope."""
+    found = DocumentMail.objects.filter(tenant_id=tenant_id, credit_note_id=credit_note_id)
     return [_row(row) for row in _related(found).order_by("address")[:limit]]
 
 
@@ -103,18 +116,19 @@ def recipients_of(*, tenant_id: UUID) -> Recipients:
 
 
 def _related(found: QuerySet[DocumentMail]) -> QuerySet[DocumentMail]:
-    return found.select_related("tenant", "invoice").defer("invoice__issuer", "invoice__buyer")
+    return found.select_related("tenant", "invoice", "credit_note").defer(
+        "invoice__issuer", "invoice__buyer", "credit_note__issuer", "credit_note__buyer"
+    )
 
 
 def _row(row: DocumentMail) -> MailRow:
-    if row.invoice is None:
-        raise RuntimeError(f"mail {row.id} is of no invoice")
     return MailRow(
         id=row.id,
         tenant_key=row.tenant.key,
         tenant_name=row.tenant.name,
-        invoice_id=row.invoice.id,
-        number=str(row.invoice.number),
+        invoice_id=row.invoice_id,
+        credit_note_id=row.credit_note_id,
+        number=str(row.document.number),
         address=row.address,
         state=MailState(row.state),
         copy=row.copy,

@@ -19,6 +19,7 @@ class FileKind(StrEnum):
     """The files that go once nothing keeps them."""
 
     INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
     FAPIAO = "fapiao"
     STATEMENT = "statement"
 

@@ -41,6 +41,7 @@ MAY: dict[str, set[KeyScope]] = {
     "GET /api/v1/invoices/{invoice_id}": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/invoices/{invoice_id}/explanation": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/invoices/{invoice_id}/ubl": {KeyScope.READ, KeyScope.FULL},
+    "GET /api/v1/credit-notes/{credit_note_id}/pdf": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/credit-notes/{credit_note_id}/ubl": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/invoices/{invoice_id}/pdf": {KeyScope.READ, KeyScope.FULL},
     "GET /api/v1/keys": {KeyScope.READ, KeyScope.FULL},

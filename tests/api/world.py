@@ -33,6 +33,7 @@ from billing.invoicing.services.ask_of_invoice import request_credit
 from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.make_proforma import make_proforma
+from billing.invoicing.services.print_credit_note import print_credit_note
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.request_top_up import request_top_up
 from billing.invoicing.services.run_billing import create_run, execute_run
@@ -494,6 +495,9 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             sent_at=now,
         )
         MailPreference.objects.create(tenant_id=tenant.id, addresses=[f"more@{tenant.key}.example"])
+    with tenant_scope(tenant.id):
+        credit_note_id = CreditNote.objects.values_list("id", flat=True)[0]
+    print_credit_note(tenant_id=tenant.id, credit_note_id=credit_note_id)
     statement_id = _statement(tenant)
     hold_id = _hold(tenant)
     with tenant_scope(tenant.id):
@@ -510,7 +514,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
             payment_id=Payment.objects.values_list("id", flat=True)[0],
             attempt_id=attempt.id,
             fapiao_id=fapiao_id,
-            credit_note_id=CreditNote.objects.values_list("id", flat=True)[0],
+            credit_note_id=credit_note_id,
             mail_id=mail.id,
             charge_id=charge_id,
             proforma_id=proforma_id,

@@ -52,6 +52,7 @@ WITHOUT_GET = {
     "console:consolidation",
     "portal:monthly_statements",
     "console:mail_invoice",
+    "console:mails_again",
     "console:lift_hold",
     "console:run_decision",
 }

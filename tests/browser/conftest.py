@@ -22,12 +22,16 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
 
-from billing.invoicing.models import Invoice
+from billing.invoicing.crediting import LineCredit
+from billing.invoicing.models import CreditNote, Invoice
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.run_billing import create_run, execute_run
+from billing.mailing.models import DocumentMail
 from billing.statements.models import Statement
 from billing.statements.services.make_statement import make_statement
 from billing.statements.services.request_statement import request_statement
 from kernel import clock, ids
+from kernel.money import Money
 from metering.reports.domain import AppUsage
 from metering.reports.models import Gateway
 from metering.reports.services.gateways import create_gateway, note_conflict
@@ -185,8 +189,34 @@ def _populate() -> None:
         },
         reference=("order of the browser's tests " * 3).strip(),
     )
+    _credit(acme)
     _refuse(beta)
     _state(acme)
+
+
+def _credit(tenant: CreatedTenant) -> None:
+    """A credit note on the cheapest invoice, with a long reason, whose mail failed."""
+    with system_scope(purpose="test"):
+        invoice = Invoice.objects.filter(tenant_id=tenant.id, number__isnull=False).earliest(
+            "total_minor", "number"
+        )
+        credit_invoice(
+            invoice_id=invoice.id,
+            lines=[LineCredit(position=1, amount=Money(1, invoice.currency))],
+            reason="Taken back " * 20,
+            now=clock.now(),
+            actor="test",
+        )
+        DocumentMail.objects.create(
+            tenant_id=tenant.id,
+            credit_note=CreditNote.objects.get(),
+            address="accounts@acme.example",
+            state="failed",
+            batch=ids.new_id(),
+            failure_code="smtp_550",
+            planned_at=clock.now(),
+            concluded_at=clock.now(),
+        )
 
 
 def _state(tenant: CreatedTenant) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from billing.invoicing.models import BillingRun, Charge
+from billing.invoicing.models import BillingRun, Charge, CreditNote
 from billing.statements.models import Statement
 from tenants.scope import system_scope
 from tests.browser.conftest import (
@@ -69,6 +69,10 @@ FINANCE = {
     "invoices": "/console/invoices/",
     "invoice": "/console/invoices/{acme}/",
     "mails": "/console/mails/",
+    "no-mails": "/console/mails/?state=bounced",
+    "credit-notes": "/console/credit-notes/",
+    "credit-note": "/console/credit-notes/{note}/",
+    "no-credit-notes": "/console/credit-notes/?q=nothing",
     "ask-credit": "/console/invoices/{acme}/credit",
     "ask-write-off": "/console/invoices/{acme}/write-off",
     "invoice-requests": "/console/invoice-requests/",
@@ -118,6 +122,8 @@ PORTAL = {
     "invoices": "/portal/acme/invoices/",
     "invoice": "/portal/acme/invoices/{acme}/",
     "pay": "/portal/acme/invoices/{acme}/pay/",
+    "credit-notes": "/portal/acme/credit-notes/",
+    "credit-note": "/portal/acme/credit-notes/{note}/",
     "statements": "/portal/acme/statements/",
     "statement": "/portal/acme/statements/{statement}/",
     "fapiao": "/portal/acme/fapiao/",
@@ -154,6 +160,9 @@ def address(pattern: str) -> str:
     if "{charge}" in pattern:
         with system_scope(purpose="test"):
             return pattern.format(charge=Charge.objects.values_list("id", flat=True)[0])
+    if "{note}" in pattern:
+        with system_scope(purpose="test"):
+            return pattern.format(note=CreditNote.objects.values_list("id", flat=True)[0])
     if "{statement}" in pattern:
         with system_scope(purpose="test"):
             return pattern.format(

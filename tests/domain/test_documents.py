@@ -3,23 +3,17 @@
 import io
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import zxingcpp
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from django.conf import settings
-from django.utils.translation import trans_real
 from PIL import Image
 from pypdf import PdfReader
 
-from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice, words
+from billing.invoicing.documents import DocumentLine, InvoiceDocument, Party, render_invoice
 from billing.invoicing.documents.formats import days_text, literal, money_text, unit_price_text
 from billing.invoicing.documents.render import preview_pages
 from billing.invoicing.documents.transfer_code import Transfer, transfer_for
@@ -28,6 +22,9 @@ from billing.invoicing.documents.working import working_text
 from billing.rating.aggregations import EventPeriodAggregation, PeriodAggregation
 from kernel.errors import Invalid
 from kernel.money import Money
+from tests.catalogues import german
+
+__all__ = ["german"]  # a fixture
 
 
 def a_line(*, minor: int = 129900, currency: str = "CNY", **changes: Any) -> DocumentLine:
@@ -183,29 +180,6 @@ def test_the_file_is_dated_by_the_issue_and_made_for_archive_and_screen_reader(
     assert {"/Document", "/H1", "/Table", "/TR", "/TH", "/TD", "/P"} <= kinds_of_structure(reader)
     assert b"<pdfaid:part>2</pdfaid:part>" in content
     assert b"<pdfuaid:part>1</pdfuaid:part>" in content
-
-
-@pytest.fixture
-def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A catalogue that knows a few words."""
-    catalog = Catalog(locale="de")
-    for text, translated in (("Invoice", "Rechnung"), ("Amount due", "Zahlbetrag")):
-        catalog.add(text, translated, context="document")
-    folder = tmp_path / "de" / "LC_MESSAGES"
-    folder.mkdir(parents=True)
-    with (folder / "django.mo").open("wb") as file:
-        write_mo(file, catalog)
-    monkeypatch.setattr(settings, "LOCALE_PATHS", [*settings.LOCALE_PATHS, tmp_path])
-    forget_catalogues()
-    yield
-    monkeypatch.undo()
-    forget_catalogues()
-
-
-def forget_catalogues() -> None:
-    trans_real._translations.clear()  # type: ignore[attr-defined]  # has no public way
-    words._words.cache_clear()
-    words._has_catalogue.cache_clear()
 
 
 @pytest.mark.usefixtures("german")

@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from billing.catalog.models import Plan, PlanVersion
 from billing.invoicing.models import Invoice, InvoiceFile
 from billing.invoicing.services.print_invoice import (
-    PrintedInvoice,
+    PrintedDocument,
     print_invoice,
     print_invoice_for_staff,
 )
@@ -72,7 +72,7 @@ def issued(*, tenant: str = "acme") -> Owed:
     return owed
 
 
-def text_of(printed: PrintedInvoice) -> str:
+def text_of(printed: PrintedDocument) -> str:
     return "".join(page.extract_text() for page in PdfReader(io.BytesIO(printed.content)).pages)
 
 

@@ -1,6 +1,6 @@
 """Setting an invoice: values in, PDF bytes out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,7 +20,8 @@ from billing.invoicing.documents.transfer_code import transfer_address, transfer
 from billing.invoicing.documents.typesetting import typeset
 from billing.invoicing.documents.words import ENGLISH, document_language, words_of
 
-_LAYOUT: Final = Path(__file__).with_name("invoice.typ")
+LAYOUT: Final = Path(__file__).with_name("invoice.typ")
+"""Of invoices, pro-formas and credit notes."""
 
 
 def render_invoice(*, document: InvoiceDocument) -> bytes:
@@ -39,7 +40,7 @@ def preview_pages(*, document: InvoiceDocument, dots_per_inch: int = 110) -> lis
 
 def _set(document: InvoiceDocument, **options: Any) -> bytes | list[bytes]:
     return typeset(
-        layout=_LAYOUT, data=document_texts(document), dated=document.issued_at, **options
+        layout=LAYOUT, data=document_texts(document), dated=document.issued_at, **options
     )
 
 
@@ -92,7 +93,7 @@ def document_texts(document: InvoiceDocument) -> dict[str, Any]:
     return {
         "lang": language,
         "language": locale.language,
-        "region": (locale.territory or ("US" if language == ENGLISH else "")).lower(),
+        "region": region_of(language),
         "words": dict(words),
         "number": literal(document.number),
         "facts": [
@@ -115,14 +116,15 @@ def document_texts(document: InvoiceDocument) -> dict[str, Any]:
         ],
         "seller": party_block(document.seller, language=language),
         "buyer": party_block(document.buyer, language=language),
+        "has_quantities": True,
         "lines": list(_rows(document, language=language)),
         "amounts_in": words["amounts_in"].format(currency=document.currency),
         "sums": shown,
         "due": money["due"],
         "payment": [paragraph for paragraph in payment if paragraph],
         "transfer_code": _transfer_code(document, words=words, language=language),
-        "taxes": [_tax(each, language=language) for each in document.taxes],
-        "notes": [*_tax_notes(document, language=language), *map(literal, document.notes)],
+        "taxes": [tax_texts(each, language=language) for each in document.taxes],
+        "notes": [*tax_notes(document.taxes, language=language), *map(literal, document.notes)],
     }
 
 
@@ -144,7 +146,7 @@ def _transfer_code(
 
 def _rows(document: InvoiceDocument, *, language: str) -> Iterator[dict[str, Any]]:
     """The lines; where there are sections each between its title and its subtotal."""
-    lines = [_line(line, language=language) for line in document.lines]
+    lines = [line_texts(line, language=language) for line in document.lines]
     if not document.sections:
         yield from lines
         return
@@ -159,7 +161,13 @@ def _rows(document: InvoiceDocument, *, language: str) -> Iterator[dict[str, Any
         }
 
 
-def _tax(tax: TaxLine, *, language: str) -> dict[str, str]:
+def region_of(language: str) -> str:
+    """The region that the document's language is of, "" where it is of none."""
+    return (locale_of(language).territory or ("US" if language == ENGLISH else "")).lower()
+
+
+def tax_texts(tax: TaxLine, *, language: str) -> dict[str, str]:
+    """Tax of one rate as a layout prints it."""
     words = words_of(language)
     rate = f"{quantity_text(tax.rate_percent, language=language)}%"
     return {
@@ -169,11 +177,11 @@ def _tax(tax: TaxLine, *, language: str) -> dict[str, str]:
     }
 
 
-def _tax_notes(document: InvoiceDocument, *, language: str) -> list[str]:
+def tax_notes(taxes: Sequence[TaxLine], *, language: str) -> list[str]:
     """What the law wants said of each rate, once; a reverse charge always says so."""
     words = words_of(language)
     notes = []
-    for each in document.taxes:
+    for each in taxes:
         text = each.text
         if not text and each.code == "reverse_charge":
             text = words["reverse_charge_text"]
@@ -197,7 +205,8 @@ def party_block(party: Party, *, language: str) -> dict[str, Any]:
     return {"name": literal(party.name), "lines": [line for line in lines if line]}
 
 
-def _line(line: DocumentLine, *, language: str) -> dict[str, Any]:
+def line_texts(line: DocumentLine, *, language: str) -> dict[str, Any]:
+    """A line as a layout prints it."""
     days = days_text(line.first_day, line.last_day, language=language)
     discount = ""
     if line.discount:

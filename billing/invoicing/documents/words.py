@@ -11,7 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.utils.functional import Promise
-from django.utils.translation import override, pgettext_lazy, to_locale
+from django.utils.translation import override, pgettext_lazy, to_language, to_locale
 
 ENGLISH: Final = "en"
 CHINESE: Final = "zh-hans"
@@ -29,6 +29,23 @@ WORDS: Final[Mapping[str, Promise]] = {
         "document", "This is no invoice: nothing is due by it, and no tax can be deducted."
     ),
     "after_proforma": pgettext_lazy("document", "After pro-forma {references}."),
+    "credit_note": pgettext_lazy("document", "Credit note"),
+    "credit_note_number": pgettext_lazy("document", "Credit note number"),
+    "credit_note_buyer": pgettext_lazy("document", "Credited to"),
+    "corrects": pgettext_lazy("document", "Corrects invoice"),
+    "corrects_of": pgettext_lazy("document", "Issued on"),
+    "service": pgettext_lazy("document", "Days of service"),
+    "credited": pgettext_lazy("document", "Credited"),
+    "credit_becomes": pgettext_lazy("document", "What becomes of it"),
+    "to_receivable": pgettext_lazy(
+        "document", "{amount} comes off what is owed on invoice {number}."
+    ),
+    "to_balance": pgettext_lazy("document", "{amount} goes to your balance."),
+    "reason": pgettext_lazy("document", "Reason: {reason}"),
+    "late_usage_reason": pgettext_lazy("document", "Late usage of periods that were billed before"),
+    "paused_reason": pgettext_lazy("document", "Paused within the period"),
+    "resumed_reason": pgettext_lazy("document", "Resumed within the period"),
+    "cancelled_reason": pgettext_lazy("document", "Cancelled within the period"),
     "number": pgettext_lazy("document", "Invoice number"),
     "issued_on": pgettext_lazy("document", "Date of issue"),
     "due_on": pgettext_lazy("document", "Due date"),
@@ -117,11 +134,31 @@ WORDS: Final[Mapping[str, Promise]] = {
     "distinct": pgettext_lazy("document", "different users {value}"),
     "time_weighted_mean": pgettext_lazy("document", "mean over time {value}"),
 }
+_OUR_REASONS: Final = ("late_usage_reason", "paused_reason", "resumed_reason", "cancelled_reason")
+"""What credit notes that nobody asked for keep as their reason, in English."""
 
 
 def words_of(language: str) -> Mapping[str, str]:
     """The words in the language; English for one that documents are not written in."""
     return _words(document_language(language))
+
+
+def printed_languages() -> list[str]:
+    """The languages that documents can be asked for in: those of `locale/` that have a catalogue."""
+    found = {
+        to_language(catalogue.parent.parent.name)
+        for folder in settings.LOCALE_PATHS
+        for catalogue in Path(folder).glob("*/LC_MESSAGES/django.mo")
+    }
+    return sorted({ENGLISH, *(each for each in found if document_language(each) == each)})
+
+
+def reason_text(reason: str, *, language: str) -> str:
+    """A credit note's reason in the language, where it is one of our own; a person's words as they are."""
+    english = words_of(ENGLISH)
+    return next(
+        (words_of(language)[name] for name in _OUR_REASONS if english[name] == reason), reason
+    )
 
 
 def document_language(language: str) -> str:

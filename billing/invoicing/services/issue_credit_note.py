@@ -16,7 +16,7 @@ from billing.invoicing.domain import (
 )
 from billing.invoicing.models import CreditNote, CreditNoteLine, Invoice, Seller
 from billing.invoicing.parties_at_issue import Unissued, held_back, to_be_issued
-from billing.invoicing.services.issue_documents import next_numbers
+from billing.invoicing.services.issue_documents import announce_together, next_numbers
 from billing.invoicing.services.recover_bad_debt import recover_bad_debt
 from billing.ledger.domain import BalanceKind, credit_note_postings
 from billing.ledger.services import NewTransaction, post_transactions
@@ -277,3 +277,4 @@ def _tell(issued: Sequence[tuple[CreditNote, NewCreditNote]], *, now: datetime, 
             for row, note in issued
         ]
     )
+    announce_together(name="credit_notes", document_ids=[row.id for row, _ in issued])

@@ -91,7 +91,7 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
             for each in issued
         ]
     )
-    _announce_together([each.invoice.id for each in issued])
+    announce_together(name="invoices", document_ids=[each.invoice.id for each in issued])
     issue_days = [local_day(at, ZoneInfo(each.invoice.timezone)) for each in issued]
     numbers = next_numbers(
         [
@@ -138,20 +138,18 @@ def issue_documents(*, documents: Sequence[Issuable], at: datetime) -> None:
         )
 
 
-def _announce_together(invoice_ids: Sequence[UUID]) -> None:
-    """For what is done for many at once, such as mailing them; a message holds no more ids than these."""
-    chunks = [
-        invoice_ids[start : start + _TOLD_TOGETHER]
-        for start in range(0, len(invoice_ids), _TOLD_TOGETHER)
-    ]
+def announce_together(*, name: str, document_ids: Sequence[UUID]) -> None:
+    """For what is done for many at once, such as mailing them; a message holds no more ids than these. `name`
+    is `invoices` or `credit_notes`."""
     outbox.publish_many(
         [
             outbox.NewMessage(
                 topic="documents.issued",
                 key=str(chunk[0]),
-                payload={"invoices": [str(each) for each in chunk]},
+                payload={"invoices": [], name: [str(each) for each in chunk]},
             )
-            for chunk in chunks
+            for start in range(0, len(document_ids), _TOLD_TOGETHER)
+            for chunk in [document_ids[start : start + _TOLD_TOGETHER]]
         ]
     )
 

@@ -36,7 +36,7 @@ from tenants.scope import staff_scope, tenant_scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrintedInvoice:
+class PrintedDocument:
     """The file to hand out; `sha256` is the hexadecimal digest of `content`."""
 
     number: str
@@ -49,7 +49,7 @@ class PrintedInvoice:
         return f"{self.number}.pdf"
 
 
-def print_invoice(*, tenant_id: UUID, invoice_id: UUID, language: str = "") -> PrintedInvoice:
+def print_invoice(*, tenant_id: UUID, invoice_id: UUID, language: str = "") -> PrintedDocument:
     """The PDF of one of the tenant's invoices; opens its own scopes.
 
     `language` is that of the invoice unless given. Raises NotFound `invoice_not_found`, Conflict
@@ -63,7 +63,7 @@ def print_invoice(*, tenant_id: UUID, invoice_id: UUID, language: str = "") -> P
     )
 
 
-def print_invoice_for_staff(*, user: User, invoice_id: UUID, language: str = "") -> PrintedInvoice:
+def print_invoice_for_staff(*, user: User, invoice_id: UUID, language: str = "") -> PrintedDocument:
     """The same for one of the operator's people, whose access is recorded."""
     return _print(
         partial(staff_scope, user=user, purpose="print an invoice"),
@@ -82,7 +82,7 @@ def paper_of(*, tenant_id: UUID, invoice_id: UUID) -> dict[str, Any]:
 
 def _print(
     scope: Any, *, tenant_id: UUID | None, invoice_id: UUID, language: str
-) -> PrintedInvoice:
+) -> PrintedDocument:
     opened: AbstractContextManager[None] = scope()
     with opened:
         invoice = _issued(invoice_id, tenant_id=tenant_id)
@@ -136,7 +136,7 @@ def _issued(invoice_id: UUID, *, tenant_id: UUID | None) -> Invoice:
     return invoice
 
 
-def _stored(invoice: Invoice, language: str) -> PrintedInvoice | None:
+def _stored(invoice: Invoice, language: str) -> PrintedDocument | None:
     """The stored file. Raises RuntimeError when its bytes are not the ones that were stored."""
     row = InvoiceFile.objects.filter(
         tenant_id=invoice.tenant_id, invoice_id=invoice.id, media_type=PDF, language=language
@@ -147,7 +147,7 @@ def _stored(invoice: Invoice, language: str) -> PrintedInvoice | None:
     digest = hashlib.sha256(content)
     if digest.digest() != bytes(row.sha256):
         raise RuntimeError(f"the stored file of invoice {invoice.number} was changed")
-    return PrintedInvoice(
+    return PrintedDocument(
         number=str(invoice.number),
         language=language,
         content=content,
@@ -205,7 +205,7 @@ def _document(invoice: Invoice, language: str) -> InvoiceDocument:
                 and any(line.tax_code == TaxCode.EXEMPT.value for line in rows)
                 else []
             ),
-            *_notes(issuer, invoice.national_tax, language=language),
+            *notes_by_law(issuer, invoice.national_tax, language=language),
             *_proformas_before(invoice, language=language),
         ],
     )
@@ -259,7 +259,9 @@ def _proformas_before(invoice: Invoice, *, language: str) -> Iterator[str]:
         yield words["after_proforma"].format(references=words["comma"].join(told))
 
 
-def _notes(issuer: Issuer, national_tax: dict[str, Any] | None, *, language: str) -> Iterator[str]:
+def notes_by_law(
+    issuer: Issuer, national_tax: dict[str, Any] | None, *, language: str
+) -> Iterator[str]:
     """What the law wants told of a representative, and of tax in another currency."""
     words = words_of(language)
     if issuer.has_representative:

@@ -39,6 +39,15 @@ _INVOICES: Final = f"""
      CROSS JOIN LATERAL (SELECT coalesce(nullif(i.issuer ->> 'country', ''), s.country) AS country) seller
     {_VOUCHER}
 """  # noqa: S608  # nothing from outside
+_CREDIT_NOTES: Final = f"""
+    SELECT f.id, f.tenant_id, n.id AS document, n.number || '.pdf' AS name, f.sha256,
+           (n.issued_at AT TIME ZONE n.timezone)::date AS issued_on, rule.country, rule.years
+      FROM billing_creditnotefile f
+      JOIN billing_creditnote n ON n.tenant_id = f.tenant_id AND n.id = f.credit_note_id
+      JOIN billing_seller s ON s.code = n.seller_id
+     CROSS JOIN LATERAL (SELECT coalesce(nullif(n.issuer ->> 'country', ''), s.country) AS country) seller
+    {_VOUCHER}
+"""  # noqa: S608  # nothing from outside
 _FAPIAO: Final = f"""
     SELECT f.id, f.tenant_id, a.id AS document, 'fapiao-' || a.number AS name, f.sha256,
            a.issued_on, rule.country, rule.years
@@ -56,12 +65,14 @@ _STATEMENTS: Final = f"""
 """  # noqa: S608  # nothing from outside
 _CANDIDATES: Final = {
     FileKind.INVOICE: _INVOICES,
+    FileKind.CREDIT_NOTE: _CREDIT_NOTES,
     FileKind.FAPIAO: _FAPIAO,
     FileKind.STATEMENT: _STATEMENTS,
 }
 
 _DELETES: Final = {
     FileKind.INVOICE: ["DELETE FROM billing_invoicefile WHERE id = ANY(%s)"],
+    FileKind.CREDIT_NOTE: ["DELETE FROM billing_creditnotefile WHERE id = ANY(%s)"],
     FileKind.FAPIAO: ["DELETE FROM billing_fapiaofile WHERE id = ANY(%s)"],
     FileKind.STATEMENT: [
         "DELETE FROM billing_statementfilepart WHERE file_id = ANY(%s)",
