@@ -19,6 +19,7 @@ from uuid import UUID
 from django.db import connections
 
 from kernel import ids
+from kernel.array_literals import plain_array, text_array
 from kernel.errors import Invalid
 from tenants.models import AuditRecord
 from work.connections import current_alias, cursor
@@ -104,7 +105,44 @@ def record_many(entries: Sequence[Entry], *, now: datetime) -> None:
         row.row_hash = _hash(row)
         heads[entry.tenant_id] = (row.sequence, row.row_hash)
         rows.append(row)
-    AuditRecord.objects.bulk_create(rows, batch_size=1000)
+    _store(rows)
+
+
+def _store(rows: Sequence[AuditRecord]) -> None:
+    """One statement whose parameters are columns: for thousands of rows a fifth of the cost of as many lists of
+    values."""
+    with cursor() as execution:
+        execution.execute(
+            """
+            INSERT INTO tenants_auditrecord (
+                   id, tenant_id, sequence, at, actor, action, target, before, after, reason,
+                   request_id, address, previous_hash, row_hash)
+            SELECT n.id, n.tenant_id, n.sequence, n.at, n.actor, n.action, n.target,
+                   nullif(n.before, '')::jsonb, nullif(n.after, '')::jsonb, n.reason, n.request_id,
+                   n.address, decode(n.previous_hash, 'hex'), decode(n.row_hash, 'hex')
+              FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::timestamptz[], %s::text[],
+                          %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                          %s::text[], %s::text[], %s::text[])
+                   AS n (id, tenant_id, sequence, at, actor, action, target, before, after, reason,
+                         request_id, address, previous_hash, row_hash)
+            """,
+            [
+                plain_array(row.id for row in rows),
+                plain_array(row.tenant_id for row in rows),
+                plain_array(row.sequence for row in rows),
+                plain_array(row.at.isoformat() for row in rows),
+                text_array(row.actor for row in rows),
+                text_array(row.action for row in rows),
+                text_array(row.target for row in rows),
+                text_array("" if row.before is None else json.dumps(row.before) for row in rows),
+                text_array("" if row.after is None else json.dumps(row.after) for row in rows),
+                text_array(row.reason for row in rows),
+                text_array(row.request_id for row in rows),
+                text_array(row.address for row in rows),
+                text_array(bytes(row.previous_hash).hex() for row in rows),
+                text_array(bytes(row.row_hash).hex() for row in rows),
+            ],
+        )
 
 
 def verify(*, batch: int = 5000) -> list[BrokenLink]:

@@ -165,15 +165,15 @@ def _with_plan(facts: Facts, asked: AskedChange, *, now: datetime) -> Contract:
     if asked.when is EffectiveWhen.PERIOD_END:
         kept = [each for each in contract.phases if each.starts_on < starts_on]
         if kept and kept[-1].plan_version_id == new.plan_version_id:
-            return _with_phases(contract, kept)
-        return _with_phases(contract, [*kept, replace(new, starts_on=starts_on, cuts=False)])
+            return with_phases(contract, kept)
+        return with_phases(contract, [*kept, replace(new, starts_on=starts_on, cuts=False)])
     if new.plan_version_id == held.plan_version_id:
         raise Conflict(
             "same_plan", "The subscription holds this version of the plan already.", field="plan"
         )
     if facts.is_on_trial(local_day(now, contract.cadence.zone)):
         # On trial nothing was billed yet: it simply holds the other plan.
-        return _with_phases(contract, [replace(new, starts_on=starts_on, cuts=False)])
+        return with_phases(contract, [replace(new, starts_on=starts_on, cuts=False)])
     service = contract.cadence.period_of(starts_on)
     is_cut_already = any(each.starts_on == starts_on and each.cuts for each in contract.phases)
     is_another_pace = (new.terms.interval, new.terms.interval_count) != (
@@ -184,11 +184,12 @@ def _with_plan(facts: Facts, asked: AskedChange, *, now: datetime) -> Contract:
     cuts = is_cut_already or (is_another_pace and not begins_period)
     kept = [each for each in contract.phases if each.starts_on < starts_on]
     if kept and kept[-1].plan_version_id == new.plan_version_id and not cuts:
-        return _with_phases(contract, kept)
-    return _with_phases(contract, [*kept, replace(new, starts_on=starts_on, cuts=cuts)])
+        return with_phases(contract, kept)
+    return with_phases(contract, [*kept, replace(new, starts_on=starts_on, cuts=cuts)])
 
 
-def _with_phases(contract: Contract, phases: Sequence[HeldVersion]) -> Contract:
+def with_phases(contract: Contract, phases: Sequence[HeldVersion]) -> Contract:
+    """The contract with these versions instead of its own, and its periods cut as they say."""
     first = phases[0].terms
     cadence = replace(
         contract.cadence,
@@ -461,7 +462,7 @@ def _without_plans(contract: Contract, *, day: date) -> Contract:
         if pause.starts_on <= last:
             is_planned = pause.ends_on is not None and pause.ends_on > last
             pauses.append(replace(pause, ends_on=None) if is_planned else pause)
-    kept = _with_phases(contract, [v for v in contract.phases if v.starts_on <= last])
+    kept = with_phases(contract, [v for v in contract.phases if v.starts_on <= last])
     return replace(
         kept,
         holdings=tuple(each for each in contract.holdings if each.starts_on <= last),
@@ -512,7 +513,7 @@ def _trial_ended(facts: Facts, *, now: datetime) -> Decision:
         for each in contract.phases
     ]
     after = replace(
-        _with_phases(moved, versions),
+        with_phases(moved, versions),
         holdings=tuple(
             replace(each, starts_on=day) if each.starts_on <= first else each
             for each in contract.holdings

@@ -45,6 +45,17 @@ class EffectiveWhen(StrEnum):
     PERIOD_END = "period_end"
 
 
+class MigrationWhen(StrEnum):
+    """From when on those who hold a plan version are billed by another."""
+
+    PERIOD_END = "period_end"
+    """From the next period on."""
+    DRAFTS = "drafts"
+    """From what is drafted and not issued on; without a draft, from the next period on."""
+    NOW = "now"
+    """From now on, each with a document of its own at once."""
+
+
 class LateUsagePolicy(StrEnum):
     """What becomes of usage that arrives after the invoice of its period is final."""
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from billing.subscriptions.domain import EffectiveWhen, SubscriptionStatus
+from billing.subscriptions.domain import MigrationWhen, SubscriptionStatus
 from billing.subscriptions.models import PlanMigration, Subscription
 from kernel.errors import NotFound
 
@@ -38,7 +38,7 @@ class MigrationRow:
     from_number: int
     to_plan: str
     to_number: int
-    when: EffectiveWhen
+    when: MigrationWhen
     tenants: int
     moved: int
     left_out: Mapping[str, int]
@@ -133,7 +133,7 @@ def _row(row: PlanMigration, *, waiting: int) -> MigrationRow:
         from_number=row.from_version.number,
         to_plan=row.to_version.plan.key,
         to_number=row.to_version.number,
-        when=EffectiveWhen(row.effective),
+        when=MigrationWhen(row.effective),
         tenants=len(row.tenant_keys),
         moved=row.moved,
         left_out=row.left_out,

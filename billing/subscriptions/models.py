@@ -13,6 +13,7 @@ from billing.subscriptions.domain import (
     ChangeState,
     EffectiveWhen,
     LateUsagePolicy,
+    MigrationWhen,
     SubscriptionStatus,
 )
 from kernel import clock, ids
@@ -239,7 +240,7 @@ class PlanMigration(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new_id)
     from_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
     to_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+")
-    effective = models.CharField(max_length=16, choices=[(w.value, w.value) for w in EffectiveWhen])
+    effective = models.CharField(max_length=16, choices=[(w.value, w.value) for w in MigrationWhen])
     tenant_keys = models.JSONField(default=list)
     after = models.UUIDField(null=True)
     moved = models.PositiveIntegerField(default=0)

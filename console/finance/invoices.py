@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.invoicing.credit_note_listing import notes_of_invoice
 from billing.invoicing.invoice_requests import requests_of_invoice
 from billing.invoicing.listings import OVERDUE, STATES, InvoiceRow, invoice_detail, invoice_rows
+from billing.invoicing.services.preview_draft import preview_draft
 from billing.invoicing.services.print_invoice import paper_of, print_invoice_for_staff
 from billing.ledger.domain import recovery_reference
 from billing.ledger.queries import entries_of
@@ -160,6 +161,7 @@ def invoice(request: StaffRequest, invoice_id: UUID) -> HttpResponse:
         invoice=detail,
         zone=detail.timezone,
         sections=shown_sections(detail.sections, language=get_language() or "en"),
+        anew=None if detail.number else preview_draft(invoice_id=detail.id),
         retention=retention_of_invoice(invoice_id=detail.id),
         entries=entries,
         payments=payments,

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from billing.catalog.queries import StoredVersion, version_numbered, version_numbers
 from billing.invoicing.services.begin_migration import begin_migration
 from billing.invoicing.services.migrate_plan import KIND, NewMigration
-from billing.subscriptions.domain import EffectiveWhen
+from billing.subscriptions.domain import MigrationWhen
 from billing.subscriptions.migrations import (
     Cohort,
     cohort_of,
@@ -43,7 +43,8 @@ class MigrationForm(forms.Form):
     when = forms.ChoiceField(
         label=_("When"),
         help_text=_(
-            "When each period ends, the next invoice bills the new version. Now, each tenant gets a "
+            "When each period ends, the next invoice bills the new version. With drafts, invoices that are "
+            "drafted and not issued bill it already, as to mend a wrong price before they go out. Now, each tenant gets a "
             "document at once: unused days of the old version back, the rest of the period by the new one."
         ),
     )
@@ -58,7 +59,7 @@ class MigrationForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["to"].choices = targets  # type: ignore[attr-defined]  # of ChoiceField
         self.fields["when"].choices = [  # type: ignore[attr-defined]  # of ChoiceField
-            (when.value, words.word("change_when", when.value)) for when in reversed(EffectiveWhen)
+            (when.value, words.word("migration_when", when.value)) for when in MigrationWhen
         ]
 
     def migration(self, held: StoredVersion) -> NewMigration:
@@ -69,7 +70,7 @@ class MigrationForm(forms.Form):
             from_number=held.number,
             to_plan=plan,
             to_number=int(number),
-            when=EffectiveWhen(self.cleaned_data["when"]),
+            when=MigrationWhen(self.cleaned_data["when"]),
             tenant_keys=sorted(
                 {key for each in self.cleaned_data["tenants"].split(",") if (key := each.strip())}
             ),

@@ -18,7 +18,7 @@ from billing.invoicing.services.migrate_plan import (
 )
 from billing.invoicing.services.run_billing import create_run, execute_run
 from billing.ledger.queries import first_balance_drift, first_imbalance
-from billing.subscriptions.domain import AskedChange, ChangeKind, EffectiveWhen
+from billing.subscriptions.domain import AskedChange, ChangeKind, EffectiveWhen, MigrationWhen
 from billing.subscriptions.models import PlanMigration, SubscriptionPhase
 from kernel.errors import DomainError
 from tenants.scope import system_scope
@@ -100,7 +100,7 @@ def test_who_is_not_named_keeps_the_version(tenants: dict[str, CreatedTenant]) -
 
 
 def test_now_each_gets_its_document_at_once(tenants: dict[str, CreatedTenant]) -> None:
-    done = execute_migration(migration_id=start(when=EffectiveWhen.NOW), now=NOW)
+    done = execute_migration(migration_id=start(when=MigrationWhen.NOW), now=NOW)
     assert done.moved == 5
     with system_scope(purpose="test"):
         # Half of April: 150 back and 300 due.
@@ -142,7 +142,7 @@ def test_a_killed_migration_goes_on_behind_its_last_chunk(
     tenants: dict[str, CreatedTenant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate_plan, "CHUNK_NOW", 2)
-    migration_id = start(when=EffectiveWhen.NOW)
+    migration_id = start(when=MigrationWhen.NOW)
 
     def killed(done: int, total: int) -> None:
         if done == 4:
@@ -193,7 +193,7 @@ def test_now_takes_as_many_statements_for_five_as_for_one(
     version(amount, trial_days=1)
 
     def statements(*keys: str) -> int:
-        migration_id = start(when=EffectiveWhen.NOW, tenant_keys=keys, to_number=3)
+        migration_id = start(when=MigrationWhen.NOW, tenant_keys=keys, to_number=3)
         with CaptureQueriesContext(connections[JOBS]) as seen:
             assert execute_migration(migration_id=migration_id, now=NOW).moved == len(keys)
         return len(seen)
@@ -203,7 +203,7 @@ def test_now_takes_as_many_statements_for_five_as_for_one(
 
 def test_now_to_a_lower_price_each_gets_its_credit_note(tenants: dict[str, CreatedTenant]) -> None:
     version("120")
-    execute_migration(migration_id=start(when=EffectiveWhen.NOW, to_number=3), now=NOW)
+    execute_migration(migration_id=start(when=MigrationWhen.NOW, to_number=3), now=NOW)
     with system_scope(purpose="test"):
         notes = list(CreditNote.objects.order_by("number"))
         # Half of April: 150 back and 60 due, to the cash balance.

@@ -108,7 +108,7 @@ def lock_drafts(*, tenant_ids: Iterable[UUID]) -> None:
             kind=InvoiceKind.SUBSCRIPTION,
             status=InvoiceStatus.DRAFT,
         )
-        .order_by("finalize_at", "id")
+        .order_by("tenant_id", "finalize_at", "id")  # as finalising takes them
         .values_list("id")
     )
 

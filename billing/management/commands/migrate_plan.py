@@ -10,7 +10,7 @@ from billing.invoicing.services.migrate_plan import (
     execute_migration,
     start_migration,
 )
-from billing.subscriptions.domain import EffectiveWhen
+from billing.subscriptions.domain import MigrationWhen
 from kernel import clock
 from tenants.scope import system_scope
 from work.commands import SummitCommand
@@ -18,7 +18,8 @@ from work.commands import SummitCommand
 
 class Command(SummitCommand):
     help = (
-        "Move the subscriptions that hold a plan version to another one, when their period ends or now. "
+        "Move the subscriptions that hold a plan version to another one: when their period ends, with what "
+        "is drafted and not issued, or now. "
         "With --tenant only those of the named tenants; all others keep their version."
     )
 
@@ -31,7 +32,7 @@ class Command(SummitCommand):
         )
         parser.add_argument("--tenant", action="append", default=[], metavar="KEY")
         parser.add_argument(
-            "--when", choices=[when.value for when in EffectiveWhen], default="period_end"
+            "--when", choices=[when.value for when in MigrationWhen], default="period_end"
         )
 
     def handle(
@@ -53,7 +54,7 @@ class Command(SummitCommand):
                     from_number=held,
                     to_plan=to_plan or plan,
                     to_number=wanted,
-                    when=EffectiveWhen(when),
+                    when=MigrationWhen(when),
                     tenant_keys=tenant,
                 ),
                 now=now,

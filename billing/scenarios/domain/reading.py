@@ -30,7 +30,13 @@ from billing.scenarios.domain.steps import (
     Subscribe,
     Which,
 )
-from billing.subscriptions.domain import Anchor, AskedChange, ChangeKind, EffectiveWhen
+from billing.subscriptions.domain import (
+    Anchor,
+    AskedChange,
+    ChangeKind,
+    EffectiveWhen,
+    MigrationWhen,
+)
 from kernel.currencies import exponent
 from kernel.decimals import parse_decimal
 from kernel.dimensions import DIMENSIONS, canonical_dimensions, is_dimension_value
@@ -339,7 +345,7 @@ def _migrate(step: Mapping[str, Any], _: str) -> Action:
         from_number=fields.place(step, "from"),
         to_plan=fields.text(step, "to_plan", default=fields.text(step, "plan")),
         to_number=fields.place(step, "to"),
-        when=EffectiveWhen(fields.choice(step, "when", list(EffectiveWhen), default="period_end")),
+        when=MigrationWhen(fields.choice(step, "when", list(MigrationWhen), default="period_end")),
         tenants=tuple(tenants),
     )
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from billing.ledger.domain import BalanceKind
 from billing.rating.adjustments.credits import CreditScope
-from billing.subscriptions.domain import Anchor, AskedChange, EffectiveWhen
+from billing.subscriptions.domain import Anchor, AskedChange, EffectiveWhen, MigrationWhen
 from kernel.errors import DomainError
 from tenants.domain import TaxTreatment
 
@@ -135,7 +135,7 @@ class Migrate:
     from_number: int
     to_plan: str
     to_number: int
-    when: EffectiveWhen
+    when: MigrationWhen
     tenants: tuple[str, ...]
 
 
