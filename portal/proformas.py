@@ -47,6 +47,7 @@ def proforma_list(request: HttpRequest, here: Here) -> HttpResponse:
         place="invoices",
         upcoming=preview_next_invoices(tenant_id=here.tenant_id, now=now) if may_make else (),
         token=once_token(ids.new_id(), what=f"pro-forma of {here.tenant_id}"),
+        is_being_made=found.is_being_made,
         table=Table(
             columns=proforma_columns(url=address, zone=zone),
             rows=found.rows,

@@ -96,6 +96,7 @@ def topped_up(request: HttpRequest, here: Here, top_up_id: UUID) -> HttpResponse
                 actor=here.actor,
             )
         return redirect("portal:topped_up", tenant_key=here.tenant_key, top_up_id=charge_id)
+    told = proforma_rows(tenant_id=here.tenant_id, charge_id=charge_id, limit=20)
     return page(
         request,
         here,
@@ -103,7 +104,8 @@ def topped_up(request: HttpRequest, here: Here, top_up_id: UUID) -> HttpResponse
         place="balance",
         charge=charge,
         waits=waits,
-        proformas=proforma_rows(tenant_id=here.tenant_id, charge_id=charge_id, limit=20).rows,
+        proformas=told.rows,
+        is_being_made=told.is_being_made,
         token=once_token(ids.new_id(), what=f"pro-forma of {charge_id}"),
     )
 

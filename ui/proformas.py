@@ -24,6 +24,8 @@ class Paper(Protocol):
     @property
     def valid_until(self) -> date: ...
     @property
+    def is_printed(self) -> bool: ...
+    @property
     def created_at(self) -> datetime: ...
 
 
@@ -33,7 +35,11 @@ def proforma_columns(*, url: Callable[[Any], str], zone: str) -> Sequence[Column
         Column(
             key="reference",
             label=_("Reference"),
-            value=lambda row: Link(text=row.reference, url=url(row)),
+            value=lambda row: (
+                Link(text=row.reference, url=url(row))
+                if row.is_printed
+                else _("%(reference)s is being made") % {"reference": row.reference}
+            ),
         ),
         Column(key="valid", label=_("Valid until"), value=lambda row: row.valid_until),
         Column(

@@ -384,7 +384,8 @@ class Proforma(models.Model):
     posted nowhere.
 
     It is of a charge (`charge_id`, which may be gone later) or of the next invoice of a subscription, as that
-    stood at `created_at`. The bytes are kept as they were rendered and never change.
+    stood at `created_at`. `paper` is all that it says, of which a job makes the bytes (None: they were made
+    with the row); they are kept as they were rendered, and nothing else of the row ever changes.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id)
@@ -397,13 +398,14 @@ class Proforma(models.Model):
     total_minor = models.BigIntegerField()
     language = models.CharField(max_length=16)
     valid_until = models.DateField()
-    content = models.BinaryField()
-    sha256 = models.BinaryField(max_length=32)
+    paper = models.JSONField(null=True)
+    content = models.BinaryField(null=True)
+    sha256 = models.BinaryField(max_length=32, null=True)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
 
     web_access = "append"
-    jobs_access = "append"
+    jobs_access = "renew"
 
     class Meta:
         constraints: ClassVar = [
@@ -414,6 +416,11 @@ class Proforma(models.Model):
                 condition=Q(charge_id__isnull=False, subscription_id__isnull=True)
                 | Q(charge_id__isnull=True, subscription_id__isnull=False),
                 name="billing_proforma_of_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(content__isnull=False, sha256__isnull=False)
+                | Q(content__isnull=True, sha256__isnull=True, paper__isnull=False),
+                name="billing_proforma_printed",
             ),
         ]
         indexes: ClassVar = [

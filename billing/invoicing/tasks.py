@@ -17,6 +17,8 @@ from billing.invoicing.services.print_credit_note import (
 )
 from billing.invoicing.services.print_credit_note import print_credit_note, print_unprinted
 from billing.invoicing.services.print_invoice import print_invoice
+from billing.invoicing.services.print_proforma import KIND as PRINT_PROFORMA
+from billing.invoicing.services.print_proforma import print_proforma
 from billing.invoicing.services.run_billing import RunHalted, bill_range, scheduled_run_of
 from billing.invoicing.services.spread_run import RANGE_KIND, RUN_KIND, spread_run, tenants_of_job
 from kernel import clock
@@ -107,6 +109,16 @@ def print_issued_note(job: JobRun) -> Result:
     print_credit_note(
         tenant_id=job.tenant_id, credit_note_id=UUID(str(job.payload["credit_note_id"]))
     )
+    return None
+
+
+# Somebody waits for it.
+@job_kind(PRINT_PROFORMA, max_attempts=5, urgent=True)
+def print_told(job: JobRun) -> Result:
+    """Render a pro-forma that was asked for over the web."""
+    if job.tenant_id is None:
+        raise LookupError(f"job {job.key} names no tenant")
+    print_proforma(tenant_id=job.tenant_id, proforma_id=UUID(str(job.payload["proforma_id"])))
     return None
 
 

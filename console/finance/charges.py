@@ -228,6 +228,7 @@ def conclude(request: StaffRequest, charge_id: UUID) -> HttpResponse:
 
 def _charge_page(request: StaffRequest, detail: ChargeDetail, *, fault: str = "") -> HttpResponse:
     row, preview = detail.charge, detail.preview
+    told = proforma_rows(tenant_id=detail.tenant_id, charge_id=row.id, limit=_TRAIL)
     return page(
         request,
         "console/charge.html",
@@ -242,7 +243,8 @@ def _charge_page(request: StaffRequest, detail: ChargeDetail, *, fault: str = ""
         invoice=preview,
         lines=[shown_line(line) for line in preview.lines] if preview else [],
         seen=_seen(detail),
-        proformas=proforma_rows(tenant_id=detail.tenant_id, charge_id=row.id, limit=_TRAIL).rows,
+        proformas=told.rows,
+        is_being_made=told.is_being_made,
         valid_until=local_day(clock.now(), zone_named(row.timezone)) + timedelta(days=USUAL_DAYS),
         token=once_token(ids.new_id(), what=f"pro-forma of {row.id}"),
         trail=trail_of(tenant_id=detail.tenant_id, target=f"charge:{row.id}", limit=_TRAIL),

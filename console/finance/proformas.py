@@ -85,6 +85,7 @@ def of_tenant(request: StaffRequest, tenant_key: str) -> HttpResponse:
         upcoming=preview_next_invoices(tenant_id=profile.id, now=now) if may_make else (),
         valid_until=local_day(now, zone_named(profile.timezone)) + timedelta(days=USUAL_DAYS),
         token=once_token(ids.new_id(), what=what),
+        is_being_made=found.is_being_made,
         table=Table(
             columns=proforma_columns(url=address, zone=profile.timezone),
             rows=found.rows,

@@ -34,6 +34,7 @@ from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.make_proforma import make_proforma
 from billing.invoicing.services.print_credit_note import print_credit_note
+from billing.invoicing.services.print_proforma import print_proforma
 from billing.invoicing.services.request_change import request_change
 from billing.invoicing.services.request_top_up import request_top_up
 from billing.invoicing.services.run_billing import create_run, execute_run
@@ -498,6 +499,7 @@ def _world(tenant: CreatedTenant, accountant: User) -> World:
     with tenant_scope(tenant.id):
         credit_note_id = CreditNote.objects.values_list("id", flat=True)[0]
     print_credit_note(tenant_id=tenant.id, credit_note_id=credit_note_id)
+    print_proforma(tenant_id=tenant.id, proforma_id=proforma_id)
     statement_id = _statement(tenant)
     hold_id = _hold(tenant)
     with tenant_scope(tenant.id):

@@ -1,18 +1,21 @@
 """Pro-formas: papers that tell beforehand, kept as they were made, and posted nowhere."""
 
 import hashlib
+import io
 from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 from django.db import IntegrityError
 from django.test import Client
+from pypdf import PdfReader
 
 from billing.invoicing.models import Charge, Invoice, NumberSeries, Proforma
 from billing.invoicing.proformas import proforma_file, proforma_rows
 from billing.invoicing.services.issue_charges import issue_charge
 from billing.invoicing.services.make_proforma import make_proforma
 from billing.invoicing.services.print_invoice import print_invoice
+from billing.invoicing.services.print_proforma import print_proforma
 from billing.ledger.models import JournalTransaction
 from billing.subscriptions.models import Subscription
 from kernel import clock
@@ -24,6 +27,7 @@ from tenants.scope import system_scope, tenant_scope
 from tests.factories import NOW, a_plan, a_subscription, a_tenant
 from tests.services.charge_world import a_charge
 from work.connections import cursor
+from work.jobs import run_pending
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -40,6 +44,11 @@ def of_charge(tenant_id: UUID, charge_id: UUID, **options: object) -> UUID:
             actor="test",
             **options,  # type: ignore[arg-type]  # of the test
         )
+
+
+def printing() -> None:
+    """Let the jobs that print do what they can."""
+    run_pending(now=clock.now(), kinds=["billing.print_proforma"])
 
 
 def signed_in(user: User) -> Client:
@@ -62,6 +71,12 @@ def test_it_tells_the_draft_and_posts_nothing() -> None:
     charge_id = a_charge(tenant.id)
     proforma_id = of_charge(tenant.id, charge_id)
     with tenant_scope(tenant.id):
+        assert proforma_rows(tenant_id=tenant.id, limit=5).is_being_made
+        with pytest.raises(Conflict) as refused:
+            proforma_file(proforma_id=proforma_id, tenant_id=tenant.id)
+    assert refused.value.code == "proforma_being_made"
+    printing()
+    with tenant_scope(tenant.id):
         (row,) = proforma_rows(tenant_id=tenant.id, limit=5).rows
         paper = proforma_file(proforma_id=proforma_id, tenant_id=tenant.id)
     assert row.reference.startswith("PF-20260301-")
@@ -72,6 +87,21 @@ def test_it_tells_the_draft_and_posts_nothing() -> None:
         assert not JournalTransaction.objects.exists()
         assert not NumberSeries.objects.exists()
         assert not Invoice.objects.exists()
+
+
+def test_the_paper_says_what_was_told_whatever_changed_before_it_was_printed() -> None:
+    tenant = a_tenant()
+    charge_id = a_charge(tenant.id)
+    proforma_id = of_charge(tenant.id, charge_id)
+    with system_scope(purpose="test"):
+        Tenant.objects.filter(id=tenant.id).update(name="Another Name")
+        Charge.objects.filter(id=charge_id).update(lines=[{"description": "x", "amount": "1"}])
+    printing()
+    with tenant_scope(tenant.id):
+        content = proforma_file(proforma_id=proforma_id, tenant_id=tenant.id).content
+    said = PdfReader(io.BytesIO(content)).pages[0].extract_text()
+    assert "1,000.01" in said
+    assert "Another Name" not in said
 
 
 def test_the_invoice_is_issued_after_it_and_printed() -> None:
@@ -113,8 +143,16 @@ def test_the_same_form_makes_one_and_it_never_changes() -> None:
     charge_id, wanted = a_charge(tenant.id), new_id()
     first = of_charge(tenant.id, charge_id, proforma_id=wanted)
     assert of_charge(tenant.id, charge_id, proforma_id=wanted) == first == wanted
+    printing()
+    with tenant_scope(tenant.id):
+        paper = proforma_file(proforma_id=first, tenant_id=tenant.id)
+    print_proforma(tenant_id=tenant.id, proforma_id=first)
+    with tenant_scope(tenant.id):
+        assert proforma_file(proforma_id=first, tenant_id=tenant.id).sha256 == paper.sha256
     for statement in (
         "UPDATE billing_proforma SET total_minor = 1",
+        "UPDATE billing_proforma SET content = ''",
+        "UPDATE billing_proforma SET paper = '{}'",
         "DELETE FROM billing_proforma",
     ):
         with (
@@ -154,7 +192,15 @@ def test_in_the_portal() -> None:
         assert client.post("/portal/acme/pro-formas/new", sent).status_code == 302
     with tenant_scope(tenant.id):
         proforma = Proforma.objects.get()
-    assert proforma.reference in client.get("/portal/acme/pro-formas/").content.decode()
+    place = "/portal/acme/pro-formas/"
+    waiting = client.get(place).content.decode()
+    assert f"{proforma.reference} is being made" in waiting
+    assert 'hx-trigger="every 2s"' in waiting
+    assert client.get(f"{place}{proforma.id}/pdf").status_code == 409
+    printing()
+    there = client.get(place).content.decode()
+    assert f"{place}{proforma.id}/pdf" in there
+    assert 'hx-trigger="every 2s"' not in there
     answer = client.get(f"/portal/acme/pro-formas/{proforma.id}/pdf")
     assert answer["Content-Type"] == "application/pdf"
     viewer = member(tenant.id, Role.VIEWER)
@@ -182,6 +228,9 @@ def test_a_top_up_may_begin_with_one() -> None:
     with tenant_scope(tenant.id):
         assert Proforma.objects.count() == 1
         assert Charge.objects.get().issue_at is None
+    assert b"is being made" in client.get(place).content
+    printing()
+    assert b"hx-get" not in client.get(place).content
     client.post(place, {"do": "issue"})
     assert b"hx-get" in client.get(place).content
     with tenant_scope(tenant.id):
@@ -206,7 +255,11 @@ def test_in_the_console() -> None:
     with system_scope(purpose="test"):
         subscription_id = str(Subscription.objects.get().id)
         (proforma,) = Proforma.objects.all()
-    assert proforma.reference in client.get(f"/console/charges/{charge_id}/").content.decode()
+    shown = client.get(f"/console/charges/{charge_id}/").content.decode()
+    assert f"{proforma.reference} is being made" in shown
+    printing()
+    shown = client.get(f"/console/charges/{charge_id}/").content.decode()
+    assert f"/console/pro-formas/{proforma.id}/pdf" in shown
     client.post(
         listed,
         {

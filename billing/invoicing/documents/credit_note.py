@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Any
 
 from billing.invoicing.documents.content import DocumentLine, Party, TaxLine
 from billing.invoicing.documents.formats import date_text, days_text, literal, locale_of, money_text
 from billing.invoicing.documents.render import (
-    LAYOUT,
     line_texts,
     party_block,
     region_of,
+    render_texts,
     tax_notes,
     tax_texts,
 )
-from billing.invoicing.documents.typesetting import typeset
 from billing.invoicing.documents.words import document_language, reason_text, words_of
 from kernel.errors import Invalid
 from kernel.money import Money, total
@@ -83,13 +82,7 @@ class CreditNoteDocument:
 
 def render_credit_note(*, document: CreditNoteDocument) -> bytes:
     """The credit note as PDF/A-2a and PDF/UA-1; equal documents give equal bytes."""
-    made = typeset(
-        layout=LAYOUT,
-        data=credit_note_texts(document),
-        dated=document.issued_at,
-        format="pdf",
-    )
-    return cast(bytes, made)
+    return render_texts(texts=credit_note_texts(document), dated=document.issued_at)
 
 
 def credit_note_texts(document: CreditNoteDocument) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Setting an invoice: values in, PDF bytes out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -29,19 +30,24 @@ def render_invoice(*, document: InvoiceDocument) -> bytes:
 
     Takes some ten milliseconds after the first call of a process, which also opens the fonts.
     """
-    return cast(bytes, _set(document, format="pdf"))
+    return render_texts(texts=document_texts(document), dated=document.issued_at)
+
+
+def render_texts(*, texts: Mapping[str, Any], dated: datetime) -> bytes:
+    """The same of what `document_texts` gave."""
+    return cast(bytes, typeset(layout=LAYOUT, data=texts, dated=dated, format="pdf"))
 
 
 def preview_pages(*, document: InvoiceDocument, dots_per_inch: int = 110) -> list[bytes]:
     """The pages as PNG, for people and tests that look at the layout."""
-    pages = _set(document, format="png", ppi=dots_per_inch)
-    return [pages] if isinstance(pages, bytes) else pages
-
-
-def _set(document: InvoiceDocument, **options: Any) -> bytes | list[bytes]:
-    return typeset(
-        layout=LAYOUT, data=document_texts(document), dated=document.issued_at, **options
+    pages = typeset(
+        layout=LAYOUT,
+        data=document_texts(document),
+        dated=document.issued_at,
+        format="png",
+        ppi=dots_per_inch,
     )
+    return [pages] if isinstance(pages, bytes) else pages
 
 
 def document_texts(document: InvoiceDocument) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""Make a pro-forma: what an invoice will ask for, printed beforehand and kept. It posts nothing."""
+"""Make a pro-forma: what an invoice will ask for, told beforehand and kept; a job prints it. It posts nothing."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -11,8 +10,9 @@ from zoneinfo import ZoneInfo
 from billing.invoicing.charges.domain import text_in
 from billing.invoicing.charges.queries import charge_detail
 from billing.invoicing.contracts import SELLER
-from billing.invoicing.documents import DocumentLine, InvoiceDocument, render_invoice
+from billing.invoicing.documents import DocumentLine, InvoiceDocument
 from billing.invoicing.documents.content import TaxLine
+from billing.invoicing.documents.render import document_texts
 from billing.invoicing.documents.words import document_language
 from billing.invoicing.documents.working import working_text
 from billing.invoicing.issuer import issuer_as_it_stands
@@ -21,6 +21,7 @@ from billing.invoicing.listings import LineRow
 from billing.invoicing.models import Proforma, Seller
 from billing.invoicing.services.preview_next_invoice import preview_next_invoices
 from billing.invoicing.services.print_invoice import buyer_party, payment_text, seller_party
+from billing.invoicing.services.print_proforma import KIND as PRINT
 from billing.parties.queries import profile_of, recipient_of
 from kernel import ids
 from kernel.errors import Conflict, Invalid, NotFound
@@ -29,6 +30,7 @@ from kernel.period import Period, local_day
 from kernel.zones import zone_named
 from tenants import audit
 from tenants.models import Tenant
+from work.jobs import enqueue
 
 MOST_DAYS: Final = 365
 USUAL_DAYS: Final = 30
@@ -56,8 +58,8 @@ def make_proforma(
     actor: str,
     proforma_id: UUID | None = None,
 ) -> UUID:
-    """Print what a draft charge, or a subscription's next invoice, comes to now, in the caller's scope; gives the
-    pro-forma's id. `language` is the tenant's unless given. With a `proforma_id`, made when the form was, the
+    """Keep what a draft charge, or a subscription's next invoice, comes to now, and ask for the job that prints
+    it, in the caller's scope; gives the pro-forma's id. `language` is the tenant's unless given. With a `proforma_id`, made when the form was, the
     same form sent twice makes one.
 
     Raises NotFound `charge_not_found`, `tenant_not_found`; Conflict `charge_concluded`, `nothing_to_tell` where
@@ -85,12 +87,15 @@ def make_proforma(
     row_id = proforma_id or ids.new_id()
     reference = f"PF-{today:%Y%m%d}-{row_id.hex[-8:].upper()}"
     written_in = document_language(language or tenant.language)
-    content = render_invoice(
-        document=_document(
-            told, tenant, reference=reference, valid_until=valid_until, language=written_in,
-            zone=zone, now=now,
-        )
-    )  # fmt: skip
+    document = _document(
+        told,
+        tenant,
+        reference=reference,
+        valid_until=valid_until,
+        language=written_in,
+        zone=zone,
+        now=now,
+    )
     Proforma.objects.bulk_create(
         [
             Proforma(
@@ -104,13 +109,19 @@ def make_proforma(
                 total_minor=told.total.minor,
                 language=written_in,
                 valid_until=valid_until,
-                content=content,
-                sha256=hashlib.sha256(content).digest(),
+                paper=document_texts(document),
                 created_by=actor[:200],
                 created_at=now,
             )
         ],
         ignore_conflicts=True,  # the same form, twice at once
+    )
+    enqueue(
+        kind=PRINT,
+        key=str(row_id),
+        payload={"proforma_id": str(row_id)},
+        tenant_id=tenant_id,
+        requested_by=actor,
     )
     audit.record(
         audit.Entry(
