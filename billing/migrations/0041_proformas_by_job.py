@@ -25,7 +25,7 @@ CREATE TRIGGER billing_proforma_append_only BEFORE UPDATE OR DELETE ON billing_p
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0039_credit_note_files"),
+        ("billing", "0040_migration_with_drafts"),
         ("tenants", "0006_consolidation"),
     ]
 
