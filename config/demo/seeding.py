@@ -25,8 +25,10 @@ from billing.catalog.services import load_plans
 from billing.fapiao.domain.content import FapiaoProduct
 from billing.fapiao.domain.identifiers import check_character
 from billing.fapiao.services.set_product import set_fapiao_product
+from billing.invoicing.crediting import LineCredit
 from billing.invoicing.domain import InvoiceStatus
-from billing.invoicing.models import Invoice
+from billing.invoicing.models import CreditNote, Invoice, InvoiceLine
+from billing.invoicing.services.credit_invoice import credit_invoice
 from billing.invoicing.services.describe_seller import describe_seller
 from billing.invoicing.services.run_billing import execute_run, scheduled_run_of
 from billing.payments.domain import Gateway, Method, bank_reference
@@ -65,6 +67,8 @@ _AN_HOUR: Final = timedelta(hours=1)
 _ONE_DAY: Final = timedelta(days=1)
 _LEFT_TO_PAY: Final = timedelta(days=31)
 """Tenants whose members can sign in have an invoice of so long ago at most that is still to be paid."""
+_LEAST_CREDITED: Final = 1000
+"""Minor units: of less than that a tenth says little."""
 _MOST_EVENTS: Final = 20_000
 
 
@@ -292,6 +296,8 @@ class _Play:
                 self._deliver(arrivals, at=tick)
                 close_days(now=tick)
                 self._receive(until=tick)
+                if is_last:
+                    self._credit(at=tick)
         # The hours of the last day, which no day close has counted yet.
         roll_up_pending(now=self._ends_at)
         self._show(shown, since=began)
@@ -438,6 +444,36 @@ class _Play:
                 now=due.at,
             )
             self._month.payments += booked is not None
+
+    def _credit(self, *, at: datetime) -> None:
+        """To the tenants whose people can sign in, a tenth of the largest line of the last invoice that they paid, once."""
+        for tenant in sorted(self._shown, key=lambda each: each.key):
+            tenant_id = self._tenant_ids.get(tenant.key)
+            line = (
+                InvoiceLine.objects.filter(
+                    tenant_id=tenant_id,
+                    invoice__status=InvoiceStatus.PAID,
+                    amount_minor__gte=_LEAST_CREDITED,
+                    discount_minor=0,
+                )
+                .select_related("invoice")
+                .order_by("-invoice__issued_at", "-invoice__number", "-amount_minor", "position")
+                .first()
+            )
+            if line is None or CreditNote.objects.filter(tenant_id=tenant_id).exists():
+                continue
+            credit_invoice(
+                invoice_id=line.invoice_id,
+                lines=[
+                    LineCredit(
+                        position=line.position,
+                        amount=Money(line.amount_minor // 10, line.invoice.currency),
+                    )
+                ],
+                reason="Messages were delayed for two hours",
+                now=at,
+                actor=self._finance or ACTOR,
+            )
 
     def _receipt(self, due: _Due) -> Receipt:
         method = method_of(due.tenant, seed=self._world.seed)

@@ -23,6 +23,7 @@ from billing.fapiao.domain.content import FapiaoTitle
 from billing.fapiao.models import Fapiao
 from billing.fapiao.services.request_fapiao import request_fapiao
 from billing.fapiao.services.set_buyer import set_fapiao_buyer
+from billing.invoicing.credit_note_listing import note_rows
 from billing.invoicing.domain import InvoiceStatus
 from billing.invoicing.listings import OVERDUE, invoice_detail, invoice_rows
 from billing.invoicing.models import Invoice
@@ -233,6 +234,9 @@ def test_every_screen_has_something_to_show(demo: Seeded) -> None:
             assert own.total
             paid = [row.id for row in own.rows if row.state == "paid"]
             assert payments_of_invoice(tenant_id=tenant.id, invoice_id=paid[0])
+            (note,) = note_rows(tenant_id=tenant.id, limit=10).rows
+            assert note.invoice_number in {row.number for row in own.rows}
+            assert note.total.minor > 0
     assert shown[0].name[0] > "\u3000"
     assert shown[0].language == "zh-hans"
 
