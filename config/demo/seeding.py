@@ -448,7 +448,7 @@ class _Play:
     def _credit(self, *, at: datetime) -> None:
         """To the tenants whose people can sign in, a tenth of the largest line of the last invoice that they paid, once."""
         for tenant in sorted(self._shown, key=lambda each: each.key):
-            tenant_id = self._tenant_ids.get(tenant.key)
+            tenant_id = self._tenant_ids[tenant.key]
             line = (
                 InvoiceLine.objects.filter(
                     tenant_id=tenant_id,
