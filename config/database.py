@@ -1,6 +1,7 @@
 """Making the database ready: schema, roles, grants, policies."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 from django.apps import apps
@@ -21,7 +22,13 @@ def set_up(*, verbosity: int = 1) -> None:
         # A session lock on the owner's own direct connection: migrations commit in between.
         cursor.execute("SELECT pg_advisory_lock(hashtextextended('summit set-up', 0))")
         try:
-            call_command("migrate", database=OWNER, interactive=False, verbosity=verbosity)
+            call_command(
+                "migrate",
+                database=OWNER,
+                interactive=False,
+                verbosity=verbosity,
+                stdout=sys.stderr,  # progress; what a command says goes to stdout
+            )
             database = roles.address().database
             web, jobs = roles.web_role(database), roles.jobs_role(database)
             with transaction.atomic(using=OWNER):
@@ -70,12 +77,18 @@ def is_current() -> bool:
 
 
 def _known_fingerprint() -> str | None:
-    """What the last set-up left; None for an empty database."""
+    """What the last set-up left; None for an empty database, and empty where the roles are missing: they
+    belong to the server, so that a restored dump comes without them."""
     with connections[OWNER].cursor() as cursor:
         cursor.execute("SELECT to_regclass('summit_schema')")
         known = None
         if cursor.fetchone()[0] is not None:
-            cursor.execute("SELECT fingerprint FROM summit_schema")
+            database = roles.address().database
+            cursor.execute(
+                "SELECT fingerprint FROM summit_schema WHERE 2 ="
+                " (SELECT count(*) FROM pg_roles WHERE rolname IN (%s, %s))",
+                [roles.web_role(database), roles.jobs_role(database)],
+            )
             (known,) = cursor.fetchone() or ("",)
     connections[OWNER].close()
     return known

@@ -9,9 +9,10 @@ from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
+from django.utils.translation import to_locale
 
 from kernel.currencies import exponent
 from kernel.decimals import half_away_from_zero
@@ -22,8 +23,11 @@ _LOCALES: Final = {"zh-hans": "zh_Hans_CN", "zh-cn": "zh_Hans_CN", "zh": "zh_Han
 
 
 def locale_of(language: str) -> Locale:
-    """The Babel locale of one of the interface languages; English for an unknown one."""
-    return Locale.parse(_LOCALES.get(language.lower(), "en"))
+    """What CLDR knows of a language, by Django's code of it; of one that it doesn't know, English."""
+    try:
+        return Locale.parse(_LOCALES.get(language.lower()) or to_locale(language))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse("en")
 
 
 def local(instant: datetime, *, zone: str) -> datetime:

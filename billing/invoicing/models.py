@@ -23,6 +23,7 @@ from billing.rating.adjustments.tax import TaxRounding
 from billing.subscriptions.models import Subscription
 from billing.taxes.domain.rules import TaxCode
 from kernel import clock, ids
+from kernel.zones import zone_data_version
 from tenants.models import Tenant
 
 CHARGE_KINDS = (*BY_HAND, InvoiceKind.TOP_UP)
@@ -153,7 +154,8 @@ class Invoice(models.Model):
 
     At a boundary one document bills the arrears of the period that ended and the advance of the one
     that begins; (subscription, kind, boundary_at) is unique, so no period is billed twice. `period_*` is
-    the ended period if it bills arrears, else the one it opens. A draft is finalised at
+    the ended period if it bills arrears, else the one it opens, cut by the tables of `timezone` of the edition
+    `zone_data` (empty: before that was kept). A draft is finalised at
     `finalize_at`: at once, or when the grace for late usage is over. `issuer` and `buyer` are the parties as
     they stood when it was issued (`issuer` None: before that was kept); `national_tax` is its tax in the
     seller's national currency, where that is another, and by which rate. The invoice that consolidates several
@@ -191,6 +193,9 @@ class Invoice(models.Model):
     number = models.CharField(max_length=30, null=True, unique=True)
     currency = models.CharField(max_length=3)
     timezone = models.CharField(max_length=64)
+    zone_data = models.CharField(
+        max_length=32, blank=True, default=zone_data_version, db_default=""
+    )
     language = models.CharField(max_length=16, default="en")
     boundary_at = models.DateTimeField()
     period_starts_at = models.DateTimeField()

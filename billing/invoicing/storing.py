@@ -99,6 +99,7 @@ def store_documents(documents: Sequence[Document]) -> None:
             "status": ("text", text_array(row.status for row in rows)),
             "currency": ("text", text_array(row.currency for row in rows)),
             "timezone": ("text", text_array(row.timezone for row in rows)),
+            "zone_data": ("text", text_array(row.zone_data for row in rows)),
             "language": ("text", text_array(row.language for row in rows)),
             "boundary_at": _instants(row.boundary_at for row in rows),
             "period_starts_at": _instants(row.period_starts_at for row in rows),
