@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
-from work import claims, outbox, registry, schedules
+from work import claims, database_clock, outbox, registry, schedules
 from work.claims import Claim
 from work.connections import JOBS
 from work.domain import JobState, Payload
@@ -162,15 +162,18 @@ class RunSummary:
 def run_job(*, job_id: UUID, now: Callable[[], datetime], go_on_for_seconds: int) -> RunSummary:
     """Run the job of that id if it is due and free, then others that are due while time remains.
 
-    `now` is read before each job. Workers call this; one message may thus start many short jobs.
+    `now` is read before each job, of a clock that was just set by the database's. Workers call this; one
+    message may thus start many short jobs.
     """
     summary = RunSummary()
     until = time.monotonic() + go_on_for_seconds
+    patiently(database_clock.agree)
     patiently(claims.end_leases_of_the_dead)
     claim = patiently(lambda: claims.claim(now=now(), job_id=job_id))
     if claim is not None:
         _run(claim, now=now(), rest=True, summary=summary)
     while time.monotonic() < until:
+        patiently(database_clock.agree)
         claim = patiently(lambda: claims.claim(now=now()))
         if claim is None:
             break

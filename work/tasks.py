@@ -10,7 +10,7 @@ from uuid import UUID
 from celery import shared_task
 
 from kernel import clock
-from work import claims, dispatch, jobs, outbox, running, schedules
+from work import claims, database_clock, dispatch, jobs, outbox, running, schedules
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ def relay_outbox() -> None:
 def tick() -> None:
     """Open due slots, relay the outbox, take over from the dead, wake workers for silent work.
 
-    One step's fault does not keep the others from being done.
+    What is due is told by the database's clock. One step's fault does not keep the others from being done.
     """
+    running.patiently(database_clock.agree)
     now = clock.now()
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("slots", lambda: schedules.open_due_slots(now=now)),

@@ -1,7 +1,8 @@
 """The processes of a deployment, to be killed: workers, schedulers, broker, database.
 
 All are real and live below one SUMMIT_HOME of their own; what is killed is started again, as a supervisor
-would.
+would. There are two machines, each with a worker, a scheduler and a clock that can be set wrong; the
+database's clock is right.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,16 +21,18 @@ import redis
 from config import environment
 from config.embedded import broker, postgres
 
-WORKERS: Final = 2
-SCHEDULERS: Final = 2
+MACHINES: Final = 2
 _BROKER_SECONDS: Final = 30
+_CLOCK_SECONDS: Final = 0.3
+"""Until all programs have seen that their clock jumped."""
 
 
 class Programs:
     """What runs below `home`; all of it is gone when `running` ends."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, tenants_a_range: int) -> None:
         self._home = home
+        self._tenants_a_range = tenants_a_range
         self._broker = broker.prepared(home)
         self._logs = home / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -43,24 +47,40 @@ class Programs:
             if time.monotonic() > until:
                 raise RuntimeError(f"the broker does not answer; see {self._logs / 'broker.log'}")
             time.sleep(0.05)
-        self._workers = [self._worker() for _ in range(WORKERS)]
-        self._schedulers = [self._scheduler() for _ in range(SCHEDULERS)]
+        self._workers = [self._worker(each) for each in range(MACHINES)]
+        self._schedulers = [self._scheduler(each) for each in range(MACHINES)]
 
     def end(self) -> None:
         for each in [*self._schedulers, *self._workers, *self._brokers]:
             _kill(each)
 
-    def kill_worker(self, place: int) -> None:
-        """kill -9 of a worker and of all that it forked; another takes its place."""
-        place %= WORKERS
-        _kill(self._workers[place])
-        self._workers[place] = self._worker()
+    def require_all(self) -> None:
+        """Raises RuntimeError where a program ended of itself: nothing would bill any more."""
+        for each in [*self._schedulers, *self._workers, *self._brokers]:
+            if each.poll() is not None:
+                raise RuntimeError(f"{each.args!r} ended with {each.returncode}; see {self._logs}")
 
-    def kill_scheduler(self, place: int) -> None:
+    def kill_worker(self, machine: int) -> None:
+        """kill -9 of a worker and of all that it forked; another takes its place."""
+        _kill(self._workers[machine])
+        self._workers[machine] = self._worker(machine)
+
+    def kill_scheduler(self, machine: int) -> None:
         """kill -9 of one of the schedulers; another takes its place."""
-        place %= SCHEDULERS
-        _kill(self._schedulers[place])
-        self._schedulers[place] = self._scheduler()
+        _kill(self._schedulers[machine])
+        self._schedulers[machine] = self._scheduler(machine)
+
+    def set_clock(self, machine: int, *, wrong_by: timedelta) -> None:
+        """Let the clock of a machine jump, under the running programs, to so far from the right time."""
+        drafted = self._clock(machine).with_suffix(".new")
+        drafted.write_text(str(int(wrong_by.total_seconds())), encoding="ascii")
+        drafted.replace(self._clock(machine))
+        time.sleep(_CLOCK_SECONDS)
+
+    @staticmethod
+    def name_of(machine: int) -> str:
+        """What a machine's worker calls its sessions of the database."""
+        return f"capacity worker {machine}"
 
     def empty_broker(self) -> None:
         """All messages are lost."""
@@ -76,17 +96,22 @@ class Programs:
         """Start the database again if it is gone."""
         postgres.ensure_running(self._home)
 
-    def _worker(self) -> subprocess.Popen[bytes]:
-        return self._celery("worker", "--concurrency=1", "--queues=pulse,work", "--without-gossip")
+    def _clock(self, machine: int) -> Path:
+        return self._home / f"clock-{machine}"
 
-    def _scheduler(self) -> subprocess.Popen[bytes]:
-        return self._celery("beat", "--pidfile=")
+    def _worker(self, machine: int) -> subprocess.Popen[bytes]:
+        return self._celery(
+            machine, "worker", "--concurrency=1", "--queues=pulse,work", "--without-gossip"
+        )
 
-    def _celery(self, program: str, *options: str) -> subprocess.Popen[bytes]:
-        command = (sys.executable, "-m", "celery", "--app=config.celery", program, *options)
-        return self._started(program, *command, "--loglevel=WARNING")
+    def _scheduler(self, machine: int) -> subprocess.Popen[bytes]:
+        return self._celery(machine, "beat", "--pidfile=")
 
-    def _started(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def _celery(self, machine: int, program: str, *options: str) -> subprocess.Popen[bytes]:
+        command = (sys.executable, "-m", "celery", "--app=config.capacity.deployment", program)
+        return self._started(program, *command, *options, "--loglevel=WARNING", machine=machine)
+
+    def _started(self, name: str, *command: str, machine: int = 0) -> subprocess.Popen[bytes]:
         with (self._logs / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 command,
@@ -95,6 +120,9 @@ class Programs:
                     **own_environment(self._home),
                     "BROKER_URL": self._broker.url,
                     "LOG_LEVEL": "WARNING",
+                    "PGAPPNAME": self.name_of(machine),
+                    "CAPACITY_CLOCK": str(self._clock(machine)),
+                    "CAPACITY_TENANTS_A_RANGE": str(self._tenants_a_range),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -111,9 +139,9 @@ def own_environment(home: Path) -> Mapping[str, str]:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Programs]:
+def running(home: Path, *, tenants_a_range: int) -> Iterator[Programs]:
     """Everything started; all of it is killed when the block ends."""
-    programs = Programs(home)
+    programs = Programs(home, tenants_a_range=tenants_a_range)
     try:
         programs.start()
         yield programs

@@ -3,7 +3,7 @@
 Only what may differ is left out: ids, numbers and when a document was issued.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +55,30 @@ def first_difference(one: Path, other: Path) -> str:
                 return f"line {number}: {line[:300]!r} and {beside[:300]!r}"
         rest = right.readline()
         return f"more: {rest[:300]!r}" if rest else ""
+
+
+def faults(
+    *,
+    difference: str,
+    books_agree: bool,
+    found_again: int,
+    ahead: Sequence[str],
+    asked: int,
+    dealt: int,
+) -> list[str]:
+    """What doesn't hold, in words; nothing where the proof is whole."""
+    found = []
+    if dealt < asked:
+        found.append(f"Of {asked} blows only {dealt} fell before the run was over.")
+    if difference:
+        found.append(f"The documents differ from those of the undisturbed run: {difference}")
+    if not books_agree:
+        found.append("The books do not agree, or numbers have a gap; `books` names it.")
+    if found_again:
+        found.append(f"A second run found {found_again} documents that the first had left out.")
+    if ahead:
+        found.append(f"Begun before its time, by a wrong clock: {', '.join(ahead)}")
+    return found
 
 
 def _lines() -> Iterator[str]:

@@ -140,6 +140,27 @@ def _names_alias(node: ast.AST) -> bool:
             return False
 
 
+SESSION_LOCKS = {
+    # On the owner's own direct connection, around what is no single transaction.
+    "config/database.py",
+    "config/demo/seeding.py",
+    "work/owner.py",
+}
+
+
+def test_advisory_locks_end_with_their_transaction() -> None:
+    """With a pooler in between, a lock of the session stays behind on a connection of somebody else."""
+    of_session = re.compile(r"pg_(try_)?advisory_(unlock|lock)(_shared|_all)?\b")
+    found = [
+        str(path)
+        for path, node in found_in(*PACKAGES)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and of_session.search(node.value)
+    ]
+    assert set(found) == SESSION_LOCKS
+
+
 def test_settings_of_a_connection_are_local_to_a_transaction() -> None:
     """With a pooler in between, SET without LOCAL would reach another tenant's request."""
     plain_set = re.compile(r"\bSET\s+(?!LOCAL\b|CONSTRAINTS\b)\w+(\.\w+)?\s*(=|TO)\s", re.I)

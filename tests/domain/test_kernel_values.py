@@ -1,6 +1,7 @@
 """Ids, the clock, errors, canonical JSON, JSON from outside, durations, zones."""
 
 import threading
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -28,6 +29,13 @@ class TestErrors:
 
 
 class TestClock:
+    def test_it_goes_by_one_that_is_right(self) -> None:
+        clock.set_by(datetime.now(UTC) + timedelta(days=2))
+        assert timedelta(days=1) < clock.now() - datetime.now(UTC) <= timedelta(days=2)
+        assert clock.wall_milliseconds() > (time.time() + 86_400) * 1000
+        clock.set_by(datetime.now(UTC) + timedelta(milliseconds=300))  # the time of asking
+        assert clock.now() <= datetime.now(UTC)
+
     def test_it_runs_in_utc(self) -> None:
         before = datetime.now(UTC)
         assert before <= clock.now() <= datetime.now(UTC)

@@ -1,9 +1,12 @@
 """The Celery settings that the guarantees rest on (reliability-security items 35 to 38, 43)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from celery import Celery
+from celery.beat import Scheduler
+from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
 
 from config import celery as configured
@@ -57,16 +60,24 @@ def test_rabbitmq_confirms_what_it_took() -> None:
 
 def test_beat_knows_intervals_only() -> None:
     for entry in BEAT_SCHEDULE.values():
-        assert isinstance(entry["schedule"], timedelta)
-        assert entry["options"]["expires"] <= entry["schedule"].total_seconds()
+        assert type(entry["schedule"]) is schedule
+        assert entry["options"]["expires"] <= entry["schedule"].seconds
         assert entry["options"]["queue"] in {
             queue.name for queue in configured.app.conf.task_queues
         }
 
 
+@pytest.mark.parametrize("days", [2, -2])
+def test_beat_goes_on_when_the_clock_of_its_machine_jumps(days: int) -> None:
+    scheduler = Scheduler(configured.app)
+    waited = scheduler.tick()
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=days), tick=True):
+        assert 0 < scheduler.tick() <= waited <= 15
+
+
 def test_a_lost_message_is_made_up_for_within_a_minute() -> None:
     (entry,) = BEAT_SCHEDULE.values()
-    assert dispatch.WAKE_AGAIN_AFTER + 2 * entry["schedule"] <= timedelta(seconds=60)
+    assert dispatch.WAKE_AGAIN_AFTER + 2 * entry["schedule"].run_every <= timedelta(seconds=60)
     # An old message is dropped about when its successor is sent, so messages do not pile up.
     assert dispatch.WAKE_AGAIN_AFTER <= dispatch.MESSAGE_LIFE <= timedelta(seconds=60)
 

@@ -7,7 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 from django.db import connections, transaction
+from django.db.models import F
+from django.db.models.functions import Now
 from django.db.utils import DatabaseError
 
 from kernel.errors import Conflict, NotFound
@@ -395,6 +398,23 @@ class TestLeases:
         assert claims.claim(now=NOW) is not None
         Job.objects.using(JOBS).filter(pk=job_id).update(leased_by="elsewhere/1:1:1:abc")
         assert claims.end_leases_of_the_dead() == 0
+
+    @pytest.mark.parametrize("days", [2, -2])
+    def test_no_lease_is_lost_to_a_clock_that_jumps(self, days: int) -> None:
+        """Leases are taken, renewed and ended by the database's clock alone."""
+        asked("test.slow")
+        held = claims.claim(now=NOW)
+        assert held is not None
+        Job.objects.using(JOBS).update(leased_by="elsewhere/1:1:1:abc")
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=days), tick=True):
+            assert claims.claim(now=datetime.now(UTC)) is None
+            assert claims.end_leases_of_the_dead() == 0
+            assert claims.due_and_silent(now=NOW, silence=timedelta(0), most=9) == []
+        Job.objects.using(JOBS).update(leased_by=held.token)
+        with time_machine.travel(datetime.now(UTC) + timedelta(days=days), tick=True):
+            claims.extend(held)
+        left = Job.objects.using(JOBS).annotate(left=F("lease_until") - Now()).get().left
+        assert timedelta(0) < left <= held.kind.lease
 
     def test_every_start_counts_until_it_is_parked(self) -> None:
         job_id = asked("test.effect")

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.db import connections
 
+from kernel import clock
 from tests.services import work_kinds
-from work import jobs, schedules
+from work import jobs, schedules, tasks
 from work.connections import JOBS, transaction_on, using_alias
 from work.models import Job, Slot
 from work.queries import schedules as scheduled
@@ -115,6 +117,31 @@ def test_a_clock_that_jumps_ahead_and_back_opens_nothing_twice() -> None:
     hourly = slots_of("test.hourly")
     assert hourly == expected(MONDAY - HOUR, every=HOUR, until=MONDAY + 50 * HOUR)
     assert_a_job_each()
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_a_worker_whose_clock_jumps_goes_by_the_databases(days: int) -> None:
+    """It opens no slot that has not come, and none again that was opened; due jobs are found, later ones rest."""
+    tasks.tick()
+    opened = {(each.schedule, each.slot_at) for each in Slot.objects.using(JOBS).all()}
+    right = datetime.now(UTC)
+    with transaction_on(JOBS):
+        due = jobs.enqueue(
+            kind="test.scheduled", key="due", payload={}, run_at=right - timedelta(minutes=1)
+        )
+        later = jobs.enqueue(kind="test.scheduled", key="later", payload={}, run_at=right + DAY)
+    with time_machine.travel(right + timedelta(days=days), tick=True):
+        tasks.tick()
+        for job_id in (due, later):
+            jobs.run_job(job_id=job_id, now=clock.now, go_on_for_seconds=0)
+        told = clock.now()
+    clock.set_by(datetime.now(UTC))
+
+    assert abs(told - right) < timedelta(minutes=2)
+    new = {(each.schedule, each.slot_at) for each in Slot.objects.using(JOBS).all()} - opened
+    assert {at for _, at in new if not right - timedelta(minutes=1) < at <= told} == set()
+    assert Job.objects.using(JOBS).get(pk=due).state == "done"
+    assert Job.objects.using(JOBS).get(pk=later).state == "ready"
 
 
 def test_a_fault_between_slot_and_job_leaves_neither() -> None:

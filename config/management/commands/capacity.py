@@ -18,7 +18,7 @@ from work.commands import CommandFault, SummitCommand
 class Command(SummitCommand):
     help = (
         "Bill the month of many tenants by two workers and two schedulers while they, the broker and the "
-        "database are killed; prove that no document is missing, doubled or different from an undisturbed "
+        "database are killed and clocks jump by two days; prove that no document is missing, doubled or different from an undisturbed "
         "run, that numbers have no gap and the books agree; tell how fast it was. Works in a state folder "
         "and a database of its own, which are removed afterwards."
     )
@@ -27,7 +27,7 @@ class Command(SummitCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenants", type=int, default=2_000, help="How many (2000).")
         parser.add_argument(
-            "--blows", type=int, default=8, help="How often something is killed (8)."
+            "--blows", type=int, default=10, help="How often something is struck (10)."
         )
         parser.add_argument(
             "--seed", type=int, default=1, help="Repeats the choice of moments (1)."
@@ -61,4 +61,6 @@ class Command(SummitCommand):
         else:
             self.progress(f"The state folder: {home}")
         result = json.loads(done.stdout)
+        for fault in result["faults"]:
+            self.progress(fault)
         self.emit(result, failed=not result["ok"])
