@@ -38,6 +38,10 @@ def usable_broker_url(url: str, *, debug: bool) -> str:
     return url
 
 
+def is_rabbitmq(url: str) -> bool:
+    return url.startswith(("amqp", "pyamqp"))
+
+
 def transport_options(url: str) -> dict[str, Any]:
     """What the transport of that URL understands of our wishes."""
     if url.startswith(("redis", "valkey", "sentinel")):
@@ -54,7 +58,7 @@ def transport_options(url: str) -> dict[str, Any]:
             "interval_start": 0,
             "interval_step": 0,
         }
-    if url.startswith(("amqp", "pyamqp")):
+    if is_rabbitmq(url):
         return {"confirm_publish": True, "max_retries": 1, "interval_start": 0, "interval_step": 0}
     return {}
 
@@ -75,9 +79,15 @@ class RedeclaredQueue(Queue):
     can_cache_declaration = False
 
 
-def queue(name: str) -> Queue:
-    """A queue with an exchange and a key of its own; Celery would give all the default's."""
-    return RedeclaredQueue(name, Exchange(name, type="direct"), routing_key=name)
+def queue(name: str, *, broker_url: str) -> Queue:
+    """A queue with an exchange and a key of its own; Celery would give all the default's. On RabbitMQ a quorum
+    queue: Celery's own setting for that holds for queues that nobody named."""
+    return RedeclaredQueue(
+        name,
+        Exchange(name, type="direct"),
+        routing_key=name,
+        queue_arguments={"x-queue-type": "quorum"} if is_rabbitmq(broker_url) else None,
+    )
 
 
 app = Celery("summit", set_as_current=True)
@@ -92,9 +102,9 @@ app.conf.update(
     beat_schedule=BEAT_SCHEDULE,
     # No state file: what was missed is known to the tables, see `work.schedules`.
     beat_scheduler="celery.beat:Scheduler",
-    task_queues=[queue("pulse"), queue("work")],
+    task_queues=[queue(name, broker_url=_broker_url) for name in ("pulse", "work")],
     task_default_queue="work",
-    task_default_queue_type="quorum" if _broker_url.startswith(("amqp", "pyamqp")) else "classic",
+    task_default_queue_type="quorum" if is_rabbitmq(_broker_url) else "classic",
     task_routes={"work.tick": {"queue": "pulse"}, "work.relay_outbox": {"queue": "pulse"}},
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -140,6 +140,28 @@ def _names_alias(node: ast.AST) -> bool:
             return False
 
 
+def test_messages_carry_no_time_and_no_canvas() -> None:
+    """When a job is due stands in its row: Redis hands a message that waits too long out again and again. Chords and
+    groups have lost errors; what follows from a job is a job."""
+    words = {"eta", "countdown", "chord", "chain", "group", "apply_async", "delay"}
+    found = [
+        place(path, node)
+        for path, node in found_in(*PACKAGES, but=frozenset({"migrations"}))
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in {"send_task", "apply_async", "delay"}
+            and ({each.arg for each in node.keywords} & words or node.func.attr != "send_task")
+        )
+        or (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").startswith("celery")
+            and {each.name for each in node.names} & words
+        )
+    ]
+    assert found == []
+
+
 SESSION_LOCKS = {
     # On the owner's own direct connection, around what is no single transaction.
     "config/database.py",

@@ -1,6 +1,7 @@
 """The Celery settings that the guarantees rest on (reliability-security items 35 to 38, 43)."""
 
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 import pytest
 import time_machine
@@ -8,6 +9,7 @@ from celery import Celery
 from celery.beat import Scheduler
 from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from config import celery as configured
 from config.schedule import BEAT_SCHEDULE
@@ -56,6 +58,28 @@ def test_sqlalchemy_transport_is_refused(url: str) -> None:
 
 def test_rabbitmq_confirms_what_it_took() -> None:
     assert configured.transport_options("amqp://broker//")["confirm_publish"] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "arguments"),
+    [("amqp://broker//", {"x-queue-type": "quorum"}), ("redis://broker/0", None)],
+)
+def test_rabbitmq_keeps_messages_on_most_of_its_nodes(
+    url: str, arguments: dict[str, str] | None
+) -> None:
+    assert configured.queue("work", broker_url=url).queue_arguments == arguments
+
+
+def test_workers_ask_rabbitmq_for_no_global_prefetch() -> None:
+    """RabbitMQ 4.3 refuses it, and quorum queues know none."""
+    assert configured.app.conf.worker_detect_quorum_queues is True
+
+
+@pytest.mark.parametrize("alias", ["default", "jobs", "owner"])
+def test_connections_are_looked_at_before_they_are_used_again(alias: str) -> None:
+    assert connections[alias].settings_dict["CONN_HEALTH_CHECKS"] is True
+    assert connections[alias].vendor == "postgresql"
+    assert not find_spec("psycopg"), "Django would take it instead of psycopg2"
 
 
 def test_beat_knows_intervals_only() -> None:

@@ -32,9 +32,14 @@ class Processes:
         self._environment = {**os.environ, "BROKER_URL": broker_url, "LOG_LEVEL": "WARNING"}
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def worker(self, *, concurrency: int = 2) -> subprocess.Popen[bytes]:
+    def set(self, **variables: str) -> None:
+        self._environment |= variables
+
+    def worker(
+        self, *, concurrency: int = 2, app: str = "config.celery"
+    ) -> subprocess.Popen[bytes]:
         return self._start(
-            *("celery", "-A", "config.celery", "worker", "-I", "tests.services.work_kinds"),
+            *("celery", "-A", app, "worker", "-I", "tests.services.work_kinds"),
             *("-c", str(concurrency), "-l", "WARNING", "--without-gossip", "--without-mingle"),
         )
 
@@ -204,6 +209,23 @@ def test_broker_emptied_at_random_moments(
         broker.flush()
     wait_until(all_done("test.effect", jobs), seconds=120)
     assert work_kinds.effects() == once_each("test.effect", jobs)
+
+
+@pytest.mark.slow
+def test_a_message_that_redis_hands_out_again_starts_nothing_twice(
+    run: Processes, tmp_path: Path
+) -> None:
+    """The visibility timeout is shorter than the job; another worker gets the message while it runs."""
+    starts = tmp_path / "starts"
+    run.set(STARTS=str(starts))
+    for _ in range(2):
+        run.worker(concurrency=1, app="tests.services.work_short_visibility")
+    run.ask("test.slow", 1, ms=15_000)
+    wait_until(all_done("test.slow", 1), seconds=90)
+    (job_id,) = Job.objects.using(JOBS).filter(kind="test.slow").values_list("id", flat=True)
+    assert starts.read_text(encoding="ascii").split().count(str(job_id)) >= 2
+    assert work_kinds.starts() == {"test.slow 0": 1}
+    assert work_kinds.effects() == {"test.slow 0": 1}
 
 
 def test_broker_killed_and_back(run: Processes, broker: Broker) -> None:
