@@ -4,10 +4,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
 from billing.invoicing.domain import InvoiceStatus, RunState
@@ -15,6 +17,7 @@ from billing.invoicing.models import BillingRun, Invoice
 from billing.invoicing.services.spread_run import RANGE_KIND
 from config.capacity import gate
 from config.capacity.programs import MACHINES, Programs
+from config.embedded import postgres
 from kernel.errors import DomainError
 from work.connections import JOBS
 from work.domain import JobState
@@ -158,3 +161,6 @@ def _patient(asked: Callable[[], Answer]) -> Answer:
         except (OperationalError, InterfaceError, DomainError):
             connections.close_all()
             time.sleep(_POLL_SECONDS)
+            # Asked right after its death, the server may have counted as running still.
+            with suppress(DomainError):
+                postgres.ensure_running(settings.SUMMIT_HOME)
