@@ -28,7 +28,8 @@ from metering import queries as metering
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of the drafts. `released` counts subscriptions that were parked for their usage and go
+    """What became of the drafts. `finalized` counts the documents that were issued, one for all that it
+    consolidates; `released` subscriptions that were parked for their usage and go
     on; `totals` are those of the final ones, in minor units by currency."""
 
     finalized: int = 0
@@ -91,7 +92,7 @@ def finalize_rated(*, rated: Sequence[Rated], at: datetime) -> Outcome:
         ],
         at=at,
     )
-    outcome.finalized, outcome.empty = len(issued), len(empty)
+    outcome.finalized, outcome.empty = len(alone) + len(consolidated), len(empty)
     outcome.waiting = len(rated) - len(ready)
     for draft in (*(each.draft for each in alone), *(each.issuable.draft for each in consolidated)):
         outcome.totals[draft.currency] += draft.total.minor
