@@ -1,7 +1,7 @@
 """The Celery application: it wakes workers and spreads work; the jobs table is the truth.
 
 Celery is the standard of the field and drives the workers, but no broker is trusted: see
-`docs/adr` on work in the database. The settings follow reliability-security items 35 to 38.
+`docs/adr` on work in the database.
 """
 
 import os
@@ -28,7 +28,7 @@ VISIBILITY_TIMEOUT = timedelta(hours=1)
 def usable_broker_url(url: str, *, debug: bool) -> str:
     """The broker's URL; raises ImproperlyConfigured for the SQLAlchemy transport.
 
-    That transport loses the running task when a worker is killed (reliability-security item 38).
+    That transport loses the running task when a worker is killed.
     """
     if url.startswith(("sqla+", "sqlalchemy+")) and not debug:
         raise ImproperlyConfigured(

@@ -2,7 +2,7 @@
 
 A typed prefix and a checksum let scanners find leaked keys without asking us, and let us refuse a
 mistyped key without a look-up; the id finds the row; the secret has 256 bits, so a plain SHA-256 of
-it is enough to keep (reliability-security item 73).
+it is enough to keep.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Row security: the one place that makes roles, grants and policies, and checks that they hold.
 
-Rules (reliability-security items 58-64):
+Rules:
 
 - Every table with a ``tenant_id`` (and the tenants' table itself, by its ``id``) has row security
   enabled and forced. Unset tenant: no rows, and inserts fail.

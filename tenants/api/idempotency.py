@@ -6,7 +6,6 @@ taken over; its first holder, should it still live, fails when it tries to store
 effect is rolled back with it. A refused call changed nothing and frees its key.
 
 Answers are kept encrypted under SECRET_KEY, because that of a new API key holds the key's secret.
-(reliability-security items 18 and 21.)
 """
 
 import base64

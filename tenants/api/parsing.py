@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON, read without guessing (reliability-security item 86)."""
+"""Bodies of requests: JSON, read without guessing."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -3,7 +3,7 @@
 A hash chain shows every change but one: rows cut off its end. So each day the heads that moved are
 written to a file below ``SUMMIT_HOME/audit-heads``, signed, and tied to the file before it. The
 folder is to be copied to another system (docs/how-to); who cuts a chain would then have to reach
-that one too. (reliability-security item 82.)
+that one too.
 
 A file has one JSON object a line: what it is, the heads, the signature of all lines before it.
 """

@@ -6,7 +6,7 @@ from typing import Final
 from tenants.models import IdempotentRequest
 
 KEPT: Final = timedelta(days=7)
-"""Within it a call that is sent again is answered again (reliability-security item 18)."""
+"""Within it a call that is sent again is answered again."""
 
 
 def forget_old_answers(*, now: datetime) -> int:

@@ -4,7 +4,7 @@ Generated from the URL configuration and the OpenAPI document: each route x meth
 `alpha` is tried with every id of `bravo`. An address whose variable parts or fields have no value
 here fails, so a new one can't be forgotten. All is done three times: with both defences, with row
 security switched off (the queries' own filters must be enough), and with the queries' filters
-taken out (row security must be enough). (reliability-security items 63, 67 and 68.)
+taken out (row security must be enough).
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Row security, proved from the database's own catalogue: a new table can't be forgotten.
-
-(reliability-security items 58 to 64.)
-"""
+"""Row security, proved from the database's own catalogue: a new table can't be forgotten."""
 
 import json
 from collections.abc import Iterator
@@ -255,7 +252,7 @@ def test_metering_has_no_foreign_keys_out_of_itself(worlds: tuple[World, World])
 
 
 def test_unique_keys_carry_the_tenant(worlds: tuple[World, World]) -> None:
-    """A unique key over all tenants tells one tenant what another has (item 63)."""
+    """A unique key over all tenants tells one tenant what another has."""
     found = rows(
         """
         SELECT c.relname::text,

@@ -1,4 +1,4 @@
-"""Electronic invoices of any lines keep the rules of EN 16931 (items 105 and 120)."""
+"""Electronic invoices of any lines keep the rules of EN 16931."""
 
 import random
 from decimal import Decimal

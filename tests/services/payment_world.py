@@ -221,18 +221,20 @@ def owe(amount: str = "1299.00", currency: str = "CNY", *, tenant: str = "acme")
             id=ids.new_id(),
             tenant_id=tenant_id,
             seller_id="default",
-            status="open",
-            number=f"INV-2026-{Invoice.objects.count() + 1:06}",
             currency=currency,
             timezone="Asia/Shanghai",
             boundary_at=NOW,
             period_starts_at=datetime(2026, 2, 28, 16, tzinfo=UTC),
             period_ends_at=datetime(2026, 3, 31, 16, tzinfo=UTC),
             finalize_at=NOW,
-            issued_at=NOW,
-            due_on=date(2026, 4, 18),
             subtotal_minor=total.minor,
             total_minor=total.minor,
+        )
+        Invoice.objects.filter(id=invoice.id).update(
+            status="open",
+            number=f"INV-2026-{Invoice.objects.count():06}",
+            issued_at=NOW,
+            due_on=date(2026, 4, 18),
         )
         post_transaction(
             transaction=NewTransaction(

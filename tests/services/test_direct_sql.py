@@ -157,6 +157,63 @@ def test_what_balances_is_posted_the_same_way(tenant_id: UUID) -> None:
     assert len(content_of("billing_journalentry")) == len(before) + 4
 
 
+@pytest.mark.parametrize("role", [DEFAULT, JOBS, OWNER])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_numberseries SET last = last - 1",
+        "UPDATE billing_numberseries SET year = year + 1",
+        "DELETE FROM billing_numberseries",
+        "TRUNCATE billing_numberseries",
+        # A number that no document bears would be a gap for ever.
+        "UPDATE billing_numberseries SET last = last + 1",
+        (
+            "INSERT INTO billing_numberseries (seller_id, prefix, year, last)"
+            " VALUES ('default', 'INV', 2031, 1)"
+        ),
+    ],
+)
+def test_nobody_gives_a_number_twice_or_leaves_one_out(
+    tenant_id: UUID, role: str, statement: str
+) -> None:
+    before = content_of("billing_numberseries")
+    assert before
+    with (
+        pytest.raises(DatabaseError) as refused,
+        acting(role, tenant_id),
+        connections[role].cursor() as cursor,
+    ):
+        cursor.execute(statement)
+    assert getattr(refused.value.__cause__, "pgcode", "") in {"23000", "42501"}
+    assert content_of("billing_numberseries") == before
+
+
+@pytest.mark.parametrize("role", [DEFAULT, JOBS, OWNER])
+@pytest.mark.parametrize(
+    "born", ["status = 'open'", "status = 'void'", "number = 'INV-2026-999999'", "paid_minor = 1"]
+)
+def test_an_invoice_begins_as_a_draft(tenant_id: UUID, role: str, born: str) -> None:
+    """What is issued went through the drafts, its lines with it."""
+    before = content_of("billing_invoice")
+    column, _, value = born.partition(" = ")
+    changed = (
+        f"jsonb_build_object('id', gen_random_uuid(), 'boundary_at', now(), '{column}', {value}"
+    )
+    cleared = ", 'status', 'draft'" if column != "status" else ""
+    cleared += ", 'number', NULL" if column != "number" else ""
+    with (
+        pytest.raises(DatabaseError) as refused,
+        acting(role, tenant_id),
+        connections[role].cursor() as cursor,
+    ):
+        cursor.execute(
+            "INSERT INTO billing_invoice SELECT (jsonb_populate_record(i,"
+            f" {changed}{cleared}, 'issued_at', NULL))).* FROM billing_invoice i LIMIT 1"
+        )
+    assert getattr(refused.value.__cause__, "pgcode", "") in {"23000", "42501"}
+    assert content_of("billing_invoice") == before
+
+
 @pytest.mark.parametrize("role", [DEFAULT, JOBS])
 def test_no_role_of_the_application_turns_the_guards_off(tenant_id: UUID, role: str) -> None:
     for statement in (

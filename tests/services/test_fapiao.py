@@ -1,5 +1,5 @@
 """Fapiao against a real stand-in of the tax platform: one a request whatever happens on the way, and never
-more of them than an invoice bills. (reliability-security items 122 to 125 and 127)"""
+more of them than an invoice bills."""
 
 import threading
 from decimal import Decimal

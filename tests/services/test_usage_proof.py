@@ -159,7 +159,7 @@ GOOD_ROWS = "\n".join(f"chat,{n},2026-03-31T12:00:00+08:00,u{n}" for n in range(
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("torn.csv.gz", gzip.compress(GOOD_ROWS * 99)[:-20]),
+        ("torn.csv.gz", gzip.compress(GOOD_ROWS * 99, mtime=0)[:-20]),
         ("none.csv.gz", GOOD_ROWS),
         ("long.csv", GOOD_ROWS + b"\nchat,x,2026-03-31T12:00:00+08:00," + b"u" * 200_000),
         ("other.csv", GOOD_ROWS + b"\nchat,x,yesterday,u1"),

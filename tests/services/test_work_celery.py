@@ -1,4 +1,4 @@
-"""The Celery settings that the guarantees rest on (reliability-security items 35 to 38, 43)."""
+"""The Celery settings that the guarantees rest on."""
 
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec

@@ -147,7 +147,7 @@ def _documents(
 def _refuse_billed(
     boundaries: Sequence[Boundary], documents: Sequence[tuple[datetime, str]]
 ) -> None:
-    """Raises Conflict where a boundary that is said to be due has a document (item 11)."""
+    """Raises Conflict where a boundary that is said to be due has a document."""
     due = {each.at for each in boundaries}
     for boundary_at, _ in documents:
         if boundary_at in due:

@@ -1,6 +1,6 @@
 """Begin, or go on with, the payment of an invoice by card.
 
-The order of item 19 of our reliability rules: the attempt's row is committed, then Stripe is called
+The order: the attempt's row is committed, then Stripe is called
 with a key made from that row, then the outcome is committed. So a crash at any point leaves a row
 from which the outcome is found again, and two tabs or a double click get the same intent.
 """
