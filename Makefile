@@ -26,7 +26,7 @@ run: setup  ## web, worker and scheduler with a demo world, until Ctrl-C (SEED=n
 
 test: setup  ## the test suite
 	@$(VENV) -P config/bootstrap.py browser
-	@exec $(VENV) -m pytest -m "not slow" --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@exec $(VENV) -m pytest -m "not slow" --numprocesses $(PROCESSES) --dist worksteal $(TESTS)
 
 test-slow: setup  ## the crash and load tests that take minutes
 	@exec $(VENV) -m pytest -m slow $(TESTS)

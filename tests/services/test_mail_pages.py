@@ -59,7 +59,7 @@ def test_the_console_shows_what_became_of_it_and_sends_again(post: Post) -> None
     page = finance.get(at_invoice).content.decode()
     assert "Mailed" in page
     assert (
-        "Mail with an invoice sent again" in staff(StaffRole.ADMIN).get(at_invoice).content.decode()
+        "Mail with a document sent again" in staff(StaffRole.ADMIN).get(at_invoice).content.decode()
     )
     assert [message["To"] for message in post.taken] == [BOX]
 
